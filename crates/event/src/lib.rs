@@ -1,0 +1,28 @@
+//! Callboard's vocabulary as plain types, and their wire form.
+//!
+//! ```text
+//!   source ──Event──▶ bench ──▶ host ──Record──▶ sinks
+//!            event.rs                record.rs
+//!                  ids.rs  time.rs  (both ways)
+//!                        wire.rs    (how both cross the channel)
+//! ```
+//!
+//! An [`Event`] is something that happened on a machine. A [`Record`] is one line of what a bench
+//! saw and did about it. Neither knows Linux, PE files or drivers.
+#![forbid(unsafe_code)]
+
+mod event;
+mod ids;
+mod name;
+mod record;
+mod time;
+pub mod wire;
+
+pub use event::{Architecture, Event, EventKind, Image, Process, ProcessExit, Thread, ThreadExit};
+pub use ids::{ClientId, DriverId, ProcessId, ThreadId};
+pub use name::Name;
+pub use record::{
+    Body, Family, Finding, Flavour, Frame, Leak, LeakKind, Level, Notification, Record, Registers, Severity,
+    Stop, StopKind, Timing,
+};
+pub use time::Time;

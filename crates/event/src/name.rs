@@ -1,0 +1,92 @@
+//! What a file is called, on both sides.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+/// The volume on which a live bench shows the Linux file system, as a device.
+const DEVICE: &str = r"\Device\HarddiskVolume1";
+/// The same volume as a DOS drive, in the object manager's directory of drives.
+const DOS_DRIVE: &str = r"\??\C:";
+
+/// The name of a file: its NT path, and the path on the machine it came from where that differs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Name<'a> {
+    /// The full NT path in device form: `\Device\HarddiskVolume1\usr\bin\ls`.
+    #[serde(borrow)]
+    pub nt: Cow<'a, str>,
+    /// The path as the source's own machine writes it: `/usr/bin/ls`. `None` when it is the NT path.
+    #[serde(borrow)]
+    pub host: Option<Cow<'a, str>>,
+}
+
+impl<'a> Name<'a> {
+    /// The name of a Linux file, by its absolute path. `/` becomes `\`; a backslash in a Linux name
+    /// stays as it is, so that form is for drivers to read and not for finding the file again.
+    pub fn from_unix(path: impl Into<Cow<'a, str>>) -> Self {
+        let path = path.into();
+        let mut nt = String::with_capacity(DEVICE.len() + path.len());
+        nt.push_str(DEVICE);
+        nt.extend(path.chars().map(|c| if c == '/' { '\\' } else { c }));
+        Self { nt: Cow::Owned(nt), host: Some(path) }
+    }
+
+    /// The path a person of the source's machine would use.
+    pub fn for_people(&self) -> &str {
+        self.host.as_deref().unwrap_or(&self.nt)
+    }
+
+    /// The last component.
+    pub fn file_name(&self) -> &str {
+        let name = self.for_people();
+        name.rsplit(['/', '\\']).next().unwrap_or(name)
+    }
+
+    /// The path without its device, as a file object holds it: `\usr\bin\ls`.
+    pub fn on_volume(&self) -> &str {
+        self.nt.strip_prefix(DEVICE).unwrap_or(&self.nt)
+    }
+
+    /// The device of the volume, when the name is on the live volume.
+    pub fn device(&self) -> Option<&'static str> {
+        self.nt.starts_with(DEVICE).then_some(DEVICE)
+    }
+
+    /// The NT-DOS form in which processes are opened, `\??\C:\usr\bin\ls` (R-PCI-03), in two parts:
+    /// prefix and rest. The prefix is empty where no drive is known for the volume.
+    pub fn dos(&self) -> (&'static str, &str) {
+        match self.nt.strip_prefix(DEVICE) {
+            Some(rest) => (DOS_DRIVE, rest),
+            None => ("", &self.nt),
+        }
+    }
+
+    /// The same name with nothing borrowed.
+    pub fn into_owned(self) -> Name<'static> {
+        Name {
+            nt: Cow::Owned(self.nt.into_owned()),
+            host: self.host.map(|host| Cow::Owned(host.into_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r_fn_04_a_linux_path_has_a_device_form() {
+        let name = Name::from_unix("/usr/bin/ls");
+        assert_eq!(name.nt, r"\Device\HarddiskVolume1\usr\bin\ls");
+        assert_eq!(name.for_people(), "/usr/bin/ls");
+        assert_eq!(name.file_name(), "ls");
+        assert_eq!(name.on_volume(), r"\usr\bin\ls");
+    }
+
+    #[test]
+    fn r_pci_03_the_open_name_is_the_dos_form() {
+        assert_eq!(Name::from_unix("/a b").dos(), (r"\??\C:", r"\a b"));
+        let other = Name { nt: r"\Device\Mup\server\x.exe".into(), host: None };
+        assert_eq!(other.dos(), ("", r"\Device\Mup\server\x.exe"));
+    }
+}
