@@ -1,0 +1,6 @@
+//! Debug output: DbgPrint and its relatives.
+
+pub mod debugger;
+pub mod print;
+
+pub(crate) use print::flush_line;

@@ -1,0 +1,49 @@
+//! The executive: pool, locks, work items.
+//!
+//! ```text
+//!   pool.rs        the ledger of pool memory     pool_routines.rs  ExAllocatePool… and ExFreePool…
+//!   fast_mutex.rs  fast and guarded mutexes      rundown.rs        rundown protection, push locks
+//!   resource.rs    executive resources           work.rs           work items
+//!   spinlock.rs    reader-writer spin locks      slist.rs          interlocked and lookaside lists
+//!   interlocked.rs ExInterlocked…, ExUuidCreate  timer.rs         timers that the system allocates
+//!   callback.rs    callback objects              cache_aware.rs   rundown protection for many processors
+//!   unload.rs      what an unloaded driver left behind
+//! ```
+
+pub mod cache_aware;
+pub mod callback;
+pub mod fast_mutex;
+pub mod interlocked;
+pub(crate) mod pool;
+pub mod pool_routines;
+pub mod resource;
+#[cfg(test)]
+mod resource_tests;
+pub mod rundown;
+pub mod slist;
+pub mod spinlock;
+pub mod timer;
+mod unload;
+pub mod work;
+
+use crate::Config;
+
+pub(crate) use unload::report_leaks;
+
+/// What the executive keeps.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) pool: pool::Pool,
+    pub(crate) resources: resource::Resources,
+    pub(crate) work: work::Work,
+}
+
+impl State {
+    pub(crate) fn new(_: &Config) -> Self {
+        Self {
+            pool: pool::Pool::default(),
+            resources: resource::Resources::default(),
+            work: work::Work::default(),
+        }
+    }
+}

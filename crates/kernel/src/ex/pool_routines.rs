@@ -1,0 +1,140 @@
+//! `ExAllocatePool…` and `ExFreePool…`.
+
+use export_macro::export;
+use machine::Irql;
+
+use super::pool::{Allocation, FreeError, Kind, Tag};
+use crate::{io, kernel};
+
+/// The tag of memory that was allocated without one.
+const NO_TAG: Tag = Tag(u32::from_le_bytes(*b"None"));
+/// BAD_POOL_CALLER.
+const BAD_POOL_CALLER: u32 = 0xC2;
+/// BAD_POOL_HEADER.
+const BAD_POOL_HEADER: u32 = 0x19;
+
+/// The bit of a pool type that tells paged from nonpaged.
+const PAGED: u32 = 1;
+/// POOL_RAISE_IF_ALLOCATION_FAILURE, in a pool type.
+const TYPE_RAISE: u32 = 0x10;
+/// POOL_ZERO_ALLOCATION, in a pool type.
+const TYPE_ZERO: u32 = 0x400;
+
+/// Flags of `ExAllocatePool2`.
+const FLAG_UNINITIALIZED: u64 = 0x2;
+const FLAG_RAISE: u64 = 0x20;
+const FLAG_NON_PAGED: u64 = 0x40;
+const FLAG_NON_PAGED_EXECUTE: u64 = 0x80;
+const FLAG_PAGED: u64 = 0x100;
+
+/// STATUS_INSUFFICIENT_RESOURCES, which a failed allocation raises where it was asked to.
+const INSUFFICIENT_RESOURCES: u32 = 0xC000_009A;
+
+fn allocate(kind: Kind, size: usize, tag: Tag, zero: bool, raise: bool) -> *mut u8 {
+    let irql = machine::irql::current();
+    let allowed = if kind == Kind::Paged { Irql::APC } else { Irql::DISPATCH };
+    if irql > allowed {
+        // G.3: allocated at an IRQL that the pool is not there for.
+        let pool = u64::from(kind == Kind::Paged);
+        machine::bug_check(BAD_POOL_CALLER, 0x08, irql.level().into(), pool, size as u64);
+    }
+    let what = Allocation { size: size.max(1), tag, kind, owner: io::current_driver() };
+    match kernel().ex.pool.allocate(what, zero) {
+        Some(memory) => memory.as_ptr(),
+        None if raise => crate::rtl::raise_status(INSUFFICIENT_RESOURCES),
+        None => std::ptr::null_mut(),
+    }
+}
+
+fn free(address: usize, tag: Tag) {
+    let Some(error) = kernel().ex.pool.free(address, tag).err() else { return };
+    let (at, freed_with) = (address as u64, u64::from(tag.0));
+    match error {
+        FreeError::Double => machine::bug_check(BAD_POOL_CALLER, 0x07, 0, freed_with, at),
+        FreeError::Unknown => machine::bug_check(BAD_POOL_CALLER, 0x46, at, 0, 0),
+        FreeError::WrongTag(real) => machine::bug_check(BAD_POOL_CALLER, 0x0A, at, real.0.into(), freed_with),
+        FreeError::Overrun(real) => machine::bug_check(BAD_POOL_HEADER, 0x20, at, at, real.0.into()),
+    }
+}
+
+fn of_type(pool: u32, size: usize, tag: Tag) -> *mut u8 {
+    let kind = if pool & PAGED != 0 { Kind::Paged } else { Kind::NonPaged };
+    allocate(kind, size, tag, pool & TYPE_ZERO != 0, pool & TYPE_RAISE != 0)
+}
+
+/// Allocates pool memory of a type, without a tag. Source: DDI.
+#[export(irql <= DISPATCH)]
+pub unsafe extern "win64" fn ExAllocatePool(pool: u32, size: usize) -> *mut u8 {
+    of_type(pool, size, NO_TAG)
+}
+
+/// Allocates pool memory of a type, with a tag. Source: DDI.
+#[export(irql <= DISPATCH)]
+pub unsafe extern "win64" fn ExAllocatePoolWithTag(pool: u32, size: usize, tag: u32) -> *mut u8 {
+    of_type(pool, size, Tag(tag))
+}
+
+/// Allocates pool memory of a type, with a tag, charged to the current process; raises on failure unless told not to.
+/// Source: DDI.
+#[export(irql <= DISPATCH)]
+pub unsafe extern "win64" fn ExAllocatePoolWithQuotaTag(pool: u32, size: usize, tag: u32) -> *mut u8 {
+    /// POOL_QUOTA_FAIL_INSTEAD_OF_RAISE.
+    const FAIL_INSTEAD: u32 = 8;
+    let raise = if pool & FAIL_INSTEAD == 0 { TYPE_RAISE } else { 0 };
+    of_type(pool & !FAIL_INSTEAD | raise, size, Tag(tag))
+}
+
+/// Allocates pool memory of a type, with a tag and a priority. Source: DDI.
+#[export(irql <= DISPATCH)]
+pub unsafe extern "win64" fn ExAllocatePoolWithTagPriority(
+    pool: u32,
+    size: usize,
+    tag: u32,
+    _priority: u32,
+) -> *mut u8 {
+    of_type(pool, size, Tag(tag))
+}
+
+/// Allocates pool memory as flags ask, zeroed unless told not to. Source: DDI.
+#[export(irql <= DISPATCH, since = Win10_2004)]
+pub unsafe extern "win64" fn ExAllocatePool2(flags: u64, size: usize, tag: u32) -> *mut u8 {
+    let pools = flags & (FLAG_NON_PAGED | FLAG_NON_PAGED_EXECUTE | FLAG_PAGED);
+    let raise = flags & FLAG_RAISE != 0;
+    // Exactly one pool, some memory and a tag: anything else is an invalid call, which fails.
+    if !pools.is_power_of_two() || size == 0 || tag == 0 {
+        return if raise { crate::rtl::raise_status(0xC000_000D) } else { std::ptr::null_mut() };
+    }
+    let kind = if pools == FLAG_PAGED { Kind::Paged } else { Kind::NonPaged };
+    allocate(kind, size, Tag(tag), flags & FLAG_UNINITIALIZED == 0, raise)
+}
+
+/// Allocates pool memory as flags and extended parameters ask. Source: DDI.
+#[export(irql <= DISPATCH, since = Win10_2004)]
+pub unsafe extern "win64" fn ExAllocatePool3(
+    flags: u64,
+    size: usize,
+    tag: u32,
+    _parameters: *const u8,
+    _count: u32,
+) -> *mut u8 {
+    // SAFETY: as this routine; secure pool and priorities do not exist here.
+    unsafe { ExAllocatePool2(flags, size, tag) }
+}
+
+/// Frees pool memory. Source: DDI; G.3, 0xC2.
+#[export(irql <= DISPATCH)]
+pub unsafe extern "win64" fn ExFreePool(memory: usize) {
+    free(memory, Tag(0));
+}
+
+/// Frees pool memory whose tag must match, unless the tag is 0. Source: DDI; G.3, 0xC2.
+#[export(irql <= DISPATCH)]
+pub unsafe extern "win64" fn ExFreePoolWithTag(memory: usize, tag: u32) {
+    free(memory, Tag(tag));
+}
+
+/// Frees pool memory, with extended parameters that say nothing here. Source: DDI.
+#[export(irql <= DISPATCH, since = Win10_2004)]
+pub unsafe extern "win64" fn ExFreePool2(memory: usize, tag: u32, _parameters: *const u8, _count: u32) {
+    free(memory, Tag(tag));
+}

@@ -1,0 +1,150 @@
+//! The drivers of a bench: by id, by address, and which of them runs.
+
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use event::{DriverId, Family};
+use nt_abi::DRIVER_OBJECT;
+
+use crate::ob::Ref;
+use crate::{Config, Running};
+
+/// A loaded driver.
+#[derive(Debug)]
+pub struct Driver {
+    /// Its place in the order of loading.
+    pub id: DriverId,
+    /// Its service name: `sensor`.
+    pub name: Box<str>,
+    /// The file it came from.
+    pub path: Box<str>,
+    /// Where its image is.
+    pub base: usize,
+    /// Bytes of its image.
+    pub size: usize,
+    /// Whether its image has IMAGE_DLLCHARACTERISTICS_FORCE_INTEGRITY (R-INT-01).
+    pub force_integrity: bool,
+    /// Its driver object.
+    pub(crate) object: Ref<DRIVER_OBJECT>,
+    /// Its image; `None` once it was unloaded.
+    pub(crate) image: Mutex<Option<pe_image::MappedImage>>,
+}
+
+/// How many drivers a bench can have loaded over its life.
+const MOST: usize = 256;
+
+/// What the I/O manager keeps.
+pub(crate) struct State {
+    /// Every driver there ever was, in order of loading. Entries are added and never change.
+    drivers: [AtomicPtr<Driver>; MOST],
+    /// How many there are.
+    count: AtomicU64,
+    /// Held while a driver is loaded or unloaded: one at a time, as NT does.
+    pub(crate) loading: Mutex<()>,
+    pub(crate) devices: super::device::Devices,
+    /// The loader's entries of drivers.
+    pub(crate) modules: super::module::Modules,
+    /// What drivers keep with their objects.
+    pub(crate) extensions: super::extension::Extensions,
+    /// The files of the volume.
+    pub(crate) files: Mutex<super::fs::Files>,
+}
+
+impl State {
+    pub(crate) fn new(_: &Config) -> Self {
+        Self {
+            drivers: [const { AtomicPtr::new(std::ptr::null_mut()) }; MOST],
+            count: AtomicU64::new(0),
+            loading: Mutex::new(()),
+            devices: super::device::Devices::default(),
+            modules: super::module::Modules::default(),
+            extensions: super::extension::Extensions::default(),
+            files: Mutex::new(super::fs::Files::new(crate::ke::time::now().0)),
+        }
+    }
+
+    /// The id that the next driver will have; `None` when there were too many.
+    pub(crate) fn next_id(&self) -> Option<DriverId> {
+        let count = self.count.load(Ordering::Acquire);
+        (count < MOST as u64).then(|| u32::try_from(count).ok().map(DriverId)).flatten()
+    }
+
+    /// Adds a driver under the id that [`State::next_id`] gave. Callers hold the loading lock.
+    pub(crate) fn add(&self, driver: Driver) -> &'static Driver {
+        // Never freed: records, registrations and stops name drivers long after they are gone.
+        let driver: &'static Driver = Box::leak(Box::new(driver));
+        self.drivers[driver.id.0 as usize].store(std::ptr::from_ref(driver).cast_mut(), Ordering::Release);
+        self.count.store(u64::from(driver.id.0) + 1, Ordering::Release);
+        driver
+    }
+
+    /// The driver with that id, loaded or not any more.
+    pub(crate) fn driver(&self, id: DriverId) -> Option<&'static Driver> {
+        // SAFETY: null, or a leaked driver.
+        unsafe { self.drivers.get(id.0 as usize)?.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// All drivers, in order of loading.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &'static Driver> + '_ {
+        (0..u32::try_from(MOST).unwrap_or(u32::MAX)).map_while(|id| self.driver(DriverId(id)))
+    }
+
+    /// The loaded driver whose image holds an address.
+    pub(crate) fn driver_at(&self, address: usize) -> Option<&'static Driver> {
+        let image = machine::images::find(address)?;
+        self.driver(from_tag(image.driver)?)
+    }
+}
+
+impl Driver {
+    /// Whether it is loaded.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.image.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+}
+
+/// The number the machine knows a driver by: 0 is none.
+pub(crate) fn to_tag(id: DriverId) -> u64 {
+    u64::from(id.0) + 1
+}
+
+/// The driver behind the machine's number.
+pub(crate) fn from_tag(tag: u64) -> Option<DriverId> {
+    u32::try_from(tag.checked_sub(1)?).ok().map(DriverId)
+}
+
+/// The driver that runs on this processor.
+pub(crate) fn current_driver() -> Option<DriverId> {
+    if !machine::is_attached() {
+        return None;
+    }
+    from_tag(machine::pcr::Kpcr::current().private.driver.get())
+}
+
+/// What ran before a driver was entered, for [`leave_driver`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Before {
+    driver: u64,
+    running: Option<Running>,
+}
+
+/// Says that `driver` runs now, in `routine`, called for a notification of `family` where it is one.
+pub(crate) fn enter_driver(driver: Option<DriverId>, routine: u64, family: Option<Family>) -> Before {
+    let before = machine::pcr::Kpcr::current().set_driver(driver.map_or(0, to_tag));
+    let now = driver.map(|driver| Running { driver, routine, family });
+    Before { driver: before, running: crate::kernel().recorder.running(now) }
+}
+
+/// Says that what ran before runs again.
+pub(crate) fn leave_driver(before: Before) {
+    machine::pcr::Kpcr::current().set_driver(before.driver);
+    crate::kernel().recorder.running(before.running);
+}
+
+/// Runs driver code that is no notification as `driver`.
+pub(crate) fn as_driver<T>(driver: Option<DriverId>, routine: u64, run: impl FnOnce() -> T) -> T {
+    let before = enter_driver(driver, routine, None);
+    let result = run();
+    leave_driver(before);
+    result
+}

@@ -1,0 +1,338 @@
+//! Loading and unloading a driver: `IopLoadDriver`, `IopUnloadDriver`.
+
+use std::ptr::NonNull;
+use std::sync::{Mutex, PoisonError};
+
+use event::{Body, DriverId, Family, Leak, LeakKind, Severity};
+use nt_abi::{
+    DRIVER_EXTENSION, DRIVER_OBJECT, NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_IMAGE_FORMAT,
+    UNICODE_STRING,
+};
+
+use super::driver::{Driver, as_driver};
+use crate::mm::sysload::{self, ImageError};
+use crate::ob::{self, ObjectType, Ref};
+use crate::{Kernel, dbg};
+
+/// The type of driver objects: `*IoDriverObjectType`.
+pub static DRIVER_TYPE: ObjectType =
+    ObjectType { name: "Driver", size: size_of::<DriverBody>(), delete: Some(delete) };
+
+/// A driver object with what its pointers point to.
+#[repr(C)]
+struct DriverBody {
+    object: DRIVER_OBJECT,
+    extension: DRIVER_EXTENSION,
+    name: Vec<u16>,
+    service: Vec<u16>,
+    registry_path: Vec<u16>,
+    registry_string: UNICODE_STRING,
+}
+
+/// Drops what a driver object holds.
+///
+/// # Safety
+/// Called by the object manager, once, with the body of a driver object that nobody else can reach.
+unsafe fn delete(body: *mut u8) {
+    // SAFETY: by this function's contract.
+    unsafe { body.cast::<DriverBody>().drop_in_place() };
+}
+
+/// Why a driver was not loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Its image cannot be loaded.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// It has no entry point, so it is no driver but a library of one.
+    #[error("the image has no entry point, so it is a library for drivers and not a driver")]
+    NoEntryPoint,
+    /// There were too many drivers.
+    #[error("a bench loads at most 256 drivers")]
+    TooMany,
+    /// DriverEntry said no.
+    #[error("DriverEntry returned {0}")]
+    Refused(NTSTATUS),
+}
+
+impl LoadError {
+    /// What whoever loads the driver is told.
+    pub fn status(&self) -> NTSTATUS {
+        match self {
+            Self::Image(error) => error.status(),
+            Self::NoEntryPoint => STATUS_INVALID_IMAGE_FORMAT,
+            Self::TooMany => STATUS_INSUFFICIENT_RESOURCES,
+            Self::Refused(status) => *status,
+        }
+    }
+}
+
+/// Why a driver was not unloaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnloadError {
+    /// There is no such driver, or not any more.
+    #[error("no such driver is loaded")]
+    NotLoaded,
+    /// It has no unload routine, so it stays (R-UNL-06).
+    #[error("the driver has no DriverUnload, so it cannot be unloaded")]
+    NoUnload,
+}
+
+impl Kernel {
+    /// Loads a driver: maps and binds its image, announces it, and runs its DriverEntry.
+    ///
+    /// `name` is its service name, `path` where the file is, for reports. The calling thread must be a
+    /// processor at PASSIVE_LEVEL running a system thread.
+    ///
+    /// # Errors
+    /// See [`LoadError`]. Whatever the error, the driver's image is gone then.
+    pub fn load_driver(&'static self, name: &str, path: &str, file: &[u8]) -> Result<DriverId, LoadError> {
+        let _one_at_a_time = self.io.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = self.io.next_id().ok_or(LoadError::TooMany)?;
+        let bytes = file;
+        let file = pe_image::parse(file).map_err(ImageError::from)?;
+        file.require_driver().map_err(ImageError::from)?;
+        let entry = file.entry.ok_or(LoadError::NoEntryPoint)?;
+        let file_name = path.rsplit(['/', '\\']).next().unwrap_or(path);
+        let image = sysload::load(&file, id, file_name, self.config.profile)?;
+        let (base, size) = (image.base(), image.size());
+        let entry = base + entry as usize;
+        self.record(Body::DriverLoad {
+            driver: id,
+            name: name.into(),
+            path: path.into(),
+            base: base as u64,
+            size: size as u64,
+            missing: image
+                .missing()
+                .iter()
+                .map(|import| format!("{}!{}", import.module, import.name).into())
+                .collect(),
+        });
+        for note in image.notes() {
+            self.note(event::Level::Info, &format!("{file_name}: {note}"));
+        }
+        let object = driver_object(self, &format!(r"\Driver\{name}"), base, size, entry);
+        let driver = self.io.add(Driver {
+            id,
+            name: name.into(),
+            path: path.into(),
+            base,
+            size,
+            force_integrity: file.force_integrity(),
+            object,
+            image: Mutex::new(Some(image)),
+        });
+        self.make_service_key(name, file_name);
+        let mut files = self.io.files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.place(r"Windows\System32\drivers", file_name, bytes, crate::ke::time::now().0);
+        drop(files);
+        if crate::flt::uses_filter_manager(&file) {
+            crate::flt::install(self, driver);
+        }
+        super::module::add(self, driver, entry);
+        self.announce(driver, file_name);
+        self.enter(driver, entry)
+    }
+
+    /// Tells the image routines of the drivers that are there already (C.4: before DriverEntry is called).
+    fn announce(&self, driver: &Driver, file_name: &str) {
+        if let Some(loader) = crate::ps::thread::current() {
+            let load_name = format!(r"\SystemRoot\System32\drivers\{file_name}");
+            crate::ps::driver_mapped(self, loader, driver.base, driver.size, &load_name);
+        }
+    }
+
+    fn enter(&self, driver: &'static Driver, entry: usize) -> Result<DriverId, LoadError> {
+        let began = crate::ke::time::monotonic();
+        let object = driver.object.as_ptr();
+        // SAFETY: the object was made by `driver_object`, so it is the first field of a `DriverBody`.
+        let registry = unsafe { &raw mut (*object.cast::<DriverBody>()).registry_string };
+        let status = as_driver(Some(driver.id), entry as u64, || {
+            // SAFETY: the entry point of an image that was mapped and bound.
+            let returned = self.balanced("DriverEntry", entry, || unsafe {
+                machine::call2(entry, object.expose_provenance() as u64, registry.expose_provenance() as u64)
+            });
+            NTSTATUS::from_u32(u32::try_from(returned & 0xFFFF_FFFF).unwrap_or_default())
+        });
+        dbg::flush_line();
+        let elapsed = crate::ke::time::monotonic().saturating_sub(began);
+        self.record(Body::DriverStart { driver: driver.id, status, elapsed });
+        if status.is_success() {
+            super::extension::initialise_again(self, object);
+            super::device::initialised(object);
+            return Ok(driver.id);
+        }
+        // What a failed driver registered stays registered, and its image is freed all the same (R-UNL-05).
+        self.discard(driver);
+        Err(LoadError::Refused(status))
+    }
+
+    /// Unloads a driver: runs its DriverUnload, says what it left behind, and frees its image.
+    ///
+    /// # Errors
+    /// See [`UnloadError`].
+    pub fn unload_driver(&'static self, id: DriverId) -> Result<(), UnloadError> {
+        let _one_at_a_time = self.io.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        let driver = self.io.driver(id).filter(|driver| driver.is_loaded()).ok_or(UnloadError::NotLoaded)?;
+        let object = driver.object.as_ptr();
+        // SAFETY: the object is alive; the driver may have written to it, so it is read as memory.
+        let unload = unsafe { (&raw const (*object).DriverUnload).read_volatile() };
+        let Some(unload) = unload else {
+            self.record(Body::DriverUnload { driver: id, elapsed: None });
+            return Err(UnloadError::NoUnload);
+        };
+        let began = crate::ke::time::monotonic();
+        let unload = (unload as *const ()).expose_provenance();
+        as_driver(Some(id), unload as u64, || {
+            // SAFETY: what the driver said its unload routine is; a wrong address faults as the driver's fault.
+            self.balanced("DriverUnload", unload, || unsafe {
+                machine::call1(unload, object.expose_provenance() as u64)
+            })
+        });
+        dbg::flush_line();
+        let elapsed = crate::ke::time::monotonic().saturating_sub(began);
+        self.record(Body::DriverUnload { driver: id, elapsed: Some(elapsed) });
+        self.discard(driver);
+        Ok(())
+    }
+
+    /// Runs driver code that must leave IRQL and APC-disable counts as it found them: they would be the context
+    /// of the next notification, and its routine would be blamed (L-13).
+    fn balanced<T>(&self, what: &str, routine: usize, run: impl FnOnce() -> T) -> T {
+        let thread = crate::ps::thread::current();
+        let before = thread.map(crate::ke::region::ApcDisable::of);
+        let result = run();
+        if let (Some(thread), Some(before)) = (thread, before) {
+            crate::ps::check_balance(self, thread, before, routine as u64, what);
+        }
+        result
+    }
+
+    /// Unloads every driver that can be, the last loaded first.
+    pub fn unload_all(&'static self) {
+        let all: Vec<_> = self.io.all().filter(|driver| driver.is_loaded()).map(|driver| driver.id).collect();
+        for id in all.into_iter().rev() {
+            // One that has no DriverUnload stays, as on Windows; that has been recorded.
+            let _ = self.unload_driver(id);
+        }
+    }
+
+    /// Says what the driver left behind, and frees its image: its addresses fault from now on.
+    fn discard(&self, driver: &'static Driver) {
+        self.routines_left(driver);
+        crate::ex::report_leaks(self, driver.id);
+        crate::io::device::report_leaks(self, driver);
+        ob::leaks::report(self, driver);
+        super::extension::forget(self, driver.object.as_ptr());
+        super::module::remove(self, driver);
+        crate::flt::report_leaks(self, driver);
+        crate::etw::report_leaks(self, driver);
+        crate::po::report_leaks(self, driver);
+        crate::netio::report_leaks(self, driver);
+        crate::dbg::debugger::report_leaks(self, driver);
+        crate::mm::report_leaks(self, driver.id);
+        self.ob.names.remove(&driver.object.clone().erase());
+        machine::images::unregister(driver.base);
+        if let Some(image) = driver.image.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // Kept for ever: a later jump to a routine in it must find nothing else there (R-UNL-02).
+            std::mem::forget(image.retire());
+        }
+    }
+
+    /// R-UNL-01: a routine left behind is a bug check at the next event.
+    fn routines_left(&self, driver: &Driver) {
+        let tables = &self.ps.tables;
+        let owner = u64::from(driver.id.0);
+        let process = tables.process.owned_by(owner).into_iter().map(|left| (Family::Process, left.erased()));
+        let image = tables.image.owned_by(owner).into_iter().map(|left| (Family::Image, left.erased()));
+        let thread = tables.thread.owned_by(owner).into_iter().map(|left| (Family::Thread, left.erased()));
+        for (family, left) in process.chain(thread).chain(image) {
+            let (what, remove) = match family {
+                Family::Process => ("process", "call the routine that set it again, with Remove TRUE"),
+                Family::Thread => ("thread", "call PsRemoveCreateThreadNotifyRoutine"),
+                Family::Image => ("image", "call PsRemoveLoadImageNotifyRoutine"),
+            };
+            let offset = left.routine.wrapping_sub(driver.base);
+            let place = format!("{}.sys+{offset:#x}", driver.name);
+            self.record(Body::Leak(Leak {
+                driver: driver.id,
+                kind: LeakKind::Routine,
+                what: format!("{what} notify routine {place}").into(),
+                count: 1,
+                bytes: 0,
+            }));
+            let message = format!(
+                "{} was unloaded with its {what} notify routine {place} still registered (slot {}); the next {what} \
+                 event calls freed code: in DriverUnload, {remove}",
+                driver.name, left.slot
+            );
+            let address = left.routine as u64;
+            // R-UNL-02, R-UNL-03: code that is executed where there is none any more.
+            let check = (0xCE, [address, 0x10, address, 0]);
+            let routine = crate::ke::stop::frame_at(address);
+            self.finding_at(Some(driver.id), "L-18", Severity::Error, &message, Some(check), vec![routine]);
+        }
+    }
+}
+
+/// Makes the object that DriverEntry is given, with the strings it points to.
+fn driver_object(kernel: &Kernel, path: &str, base: usize, size: usize, entry: usize) -> Ref<DRIVER_OBJECT> {
+    let name = path.rsplit('\\').next().unwrap_or(path);
+    let units = |text: String| text.encode_utf16().chain([0]).collect::<Vec<u16>>();
+    let service = units(name.to_owned());
+    let registry_path = units(crate::cm::service_key(name));
+    let body: NonNull<DriverBody> = ob::create(&DRIVER_TYPE, 0);
+    let object = body.as_ptr();
+    let made = DriverBody {
+        object: DRIVER_OBJECT {
+            Type: nt_abi::IO_TYPE_DRIVER,
+            Size: i16::try_from(size_of::<DRIVER_OBJECT>()).unwrap_or_default(),
+            Flags: nt_abi::DRVO_LEGACY_DRIVER,
+            DriverStart: std::ptr::with_exposed_provenance_mut(base),
+            DriverSize: u32::try_from(size).unwrap_or(u32::MAX),
+            // SAFETY: a field of the allocation that is being filled.
+            DriverExtension: unsafe { &raw mut (*object).extension },
+            // SAFETY: an address in the driver's image, stored and not called here.
+            DriverInit: unsafe { std::mem::transmute::<usize, nt_abi::PDRIVER_INITIALIZE>(entry) },
+            MajorFunction: [Some(super::device::invalid_device_request); 28],
+            ..DRIVER_OBJECT::default()
+        },
+        extension: DRIVER_EXTENSION { DriverObject: object.cast(), ..DRIVER_EXTENSION::default() },
+        name: units(path.to_owned()),
+        service,
+        registry_path,
+        registry_string: UNICODE_STRING::default(),
+    };
+    // SAFETY: new memory of the right size that nobody else has.
+    let made = unsafe {
+        body.write(made);
+        &mut *object
+    };
+    made.object.DriverName = string_of(&mut made.name);
+    made.extension.ServiceKeyName = string_of(&mut made.service);
+    made.registry_string = string_of(&mut made.registry_path);
+    // SAFETY: the one reference it was created with; a driver object is the first field of its body.
+    let object: Ref<DRIVER_OBJECT> = unsafe { Ref::adopt(body.cast()) };
+    // A name that is taken is that of a driver of the same name which is loaded: this one has none then.
+    let _ = kernel.ob.names.create(&crate::ob::name::units(path), &object.clone().erase(), true);
+    object
+}
+
+/// Makes the object of a driver that is part of the kernel, with one dispatch routine for everything.
+pub(super) fn kernel_driver(
+    kernel: &Kernel,
+    path: &str,
+    dispatch: unsafe extern "win64" fn(*mut nt_abi::DEVICE_OBJECT, *mut nt_abi::IRP) -> NTSTATUS,
+) -> *mut DRIVER_OBJECT {
+    let object = driver_object(kernel, path, 0, 0, 0).into_raw();
+    // SAFETY: new, and nobody else has it; it is never given up.
+    unsafe { (*object).MajorFunction = [Some(dispatch); 28] };
+    object
+}
+
+/// The counted string over NUL-terminated units.
+fn string_of(units: &mut [u16]) -> UNICODE_STRING {
+    let bytes = u16::try_from(units.len() * 2).unwrap_or(u16::MAX - 1);
+    UNICODE_STRING { Length: bytes - 2, MaximumLength: bytes, Buffer: units.as_mut_ptr() }
+}

@@ -1,0 +1,394 @@
+//! Devices and requests, with a driver of our own in place of a loaded one.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use nt_abi::*;
+
+use super::build::*;
+use super::device::*;
+use super::irp::*;
+use super::link::*;
+use super::stack::*;
+use crate::cm::tests::{attributes, text};
+use crate::ob::close::ZwClose;
+use crate::ob::query::ObQueryNameString;
+use crate::testing::{stops, with_kernel};
+use crate::zw::file::*;
+use crate::zw::information::*;
+use crate::{Config, Kernel, kernel};
+
+static SEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+/// A request that the driver keeps, to be completed by another thread.
+static KEPT: AtomicPtr<IRP> = AtomicPtr::new(std::ptr::null_mut());
+
+const BUFFERED: u32 = ctl_code(FILE_DEVICE_UNKNOWN, 0x800, METHOD_BUFFERED, FILE_ANY_ACCESS);
+const DIRECT: u32 = ctl_code(FILE_DEVICE_UNKNOWN, 0x801, METHOD_OUT_DIRECT, FILE_ANY_ACCESS);
+const NEITHER: u32 = ctl_code(FILE_DEVICE_UNKNOWN, 0x802, METHOD_NEITHER, FILE_ANY_ACCESS);
+const PENDING: u32 = ctl_code(FILE_DEVICE_UNKNOWN, 0x803, METHOD_BUFFERED, FILE_ANY_ACCESS);
+const FORGOTTEN: u32 = ctl_code(FILE_DEVICE_UNKNOWN, 0x804, METHOD_BUFFERED, FILE_ANY_ACCESS);
+
+/// The driver: answers every control code with its input in upper case.
+unsafe extern "win64" fn dispatch(_device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
+    // SAFETY: a request that was sent to this driver; buffers are as the method of the code says.
+    unsafe {
+        let stack = current_location(irp);
+        SEEN.lock().unwrap().push(irp_mj_name(stack.MajorFunction).unwrap().into());
+        if stack.MajorFunction == IRP_MJ_READ {
+            let length = stack.Parameters.Read.Length as usize;
+            (*irp).AssociatedIrp.SystemBuffer.cast::<u8>().write_bytes(b'r', length);
+            return finish(irp, STATUS_SUCCESS, length);
+        }
+        if stack.MajorFunction != IRP_MJ_DEVICE_CONTROL {
+            return finish(irp, STATUS_SUCCESS, 0);
+        }
+        let parameters = stack.Parameters.DeviceIoControl;
+        let system = (*irp).AssociatedIrp.SystemBuffer.cast::<u8>();
+        let (input, output) = match parameters.IoControlCode {
+            BUFFERED => (system.cast_const(), system),
+            DIRECT => (system.cast_const(), (*(*irp).MdlAddress).MappedSystemVa.cast()),
+            NEITHER => (parameters.Type3InputBuffer.cast::<u8>().cast_const(), (*irp).UserBuffer.cast()),
+            PENDING => {
+                stack.Control |= SL_PENDING_RETURNED;
+                KEPT.store(irp, Ordering::SeqCst);
+                return STATUS_PENDING;
+            }
+            FORGOTTEN => return STATUS_SUCCESS,
+            _ => return finish(irp, STATUS_INVALID_DEVICE_REQUEST, 0),
+        };
+        let length = parameters.InputBufferLength.min(parameters.OutputBufferLength) as usize;
+        for at in 0..length {
+            let byte = input.add(at).read();
+            output.add(at).write(byte.to_ascii_uppercase());
+        }
+        finish(irp, STATUS_SUCCESS, length)
+    }
+}
+
+fn driver(kernel: &Kernel) -> *mut DRIVER_OBJECT {
+    SEEN.lock().unwrap().clear();
+    super::load::kernel_driver(kernel, r"\Driver\Test", dispatch)
+}
+
+fn create(driver: *mut DRIVER_OBJECT, name: &str, exclusive: u8) -> Result<*mut DEVICE_OBJECT, NTSTATUS> {
+    let (name, mut device) = (text(name), std::ptr::null_mut());
+    // SAFETY: everything lives during the call.
+    let status =
+        unsafe { IoCreateDevice(driver, 24, name.at(), FILE_DEVICE_UNKNOWN, 0, exclusive, &mut device) };
+    if status.is_success() { Ok(device) } else { Err(status) }
+}
+
+fn link(name: &str, target: &str) -> NTSTATUS {
+    // SAFETY: as above.
+    unsafe { IoCreateSymbolicLink(text(name).at(), text(target).at()) }
+}
+
+fn open(path: &str) -> Result<HANDLE, NTSTATUS> {
+    let (name, mut handle, mut block) = (text(path), std::ptr::null_mut(), IO_STATUS_BLOCK::default());
+    let options = FILE_SYNCHRONOUS_IO_NONALERT;
+    // SAFETY: as above.
+    let status = unsafe {
+        ZwOpenFile(
+            &mut handle,
+            GENERIC_READ | SYNCHRONIZE,
+            &attributes(std::ptr::null_mut(), &name),
+            &mut block,
+            7,
+            options,
+        )
+    };
+    if status.is_success() { Ok(handle) } else { Err(status) }
+}
+
+fn control(handle: HANDLE, code: u32, input: &str) -> (NTSTATUS, String) {
+    let (mut input, mut output) = (input.as_bytes().to_vec(), vec![0u8; 16]);
+    let (none, mut block) = (std::ptr::null_mut(), IO_STATUS_BLOCK::default());
+    let length = u32::try_from(input.len()).unwrap();
+    // SAFETY: as above.
+    let status = unsafe {
+        ZwDeviceIoControlFile(
+            handle,
+            none,
+            0,
+            none,
+            &mut block,
+            code,
+            input.as_mut_ptr(),
+            length,
+            output.as_mut_ptr(),
+            16,
+        )
+    };
+    output.truncate(block.Information);
+    (status, String::from_utf8(output).unwrap())
+}
+
+/// A device that can be opened, with a link to it.
+fn ready(kernel: &Kernel) -> (*mut DRIVER_OBJECT, *mut DEVICE_OBJECT) {
+    let driver = driver(kernel);
+    let device = create(driver, r"\Device\Test", 0).unwrap();
+    initialised(driver);
+    assert_eq!(link(r"\DosDevices\Test", r"\Device\Test"), STATUS_SUCCESS);
+    (driver, device)
+}
+
+#[test]
+fn a_device_is_as_its_driver_asked() {
+    with_kernel(Config::default(), |kernel, _| {
+        let driver = driver(kernel);
+        let first = create(driver, r"\Device\Test", 1).unwrap();
+        let second = create(driver, r"\Device\Other", 0).unwrap();
+        // SAFETY: live devices.
+        unsafe {
+            let device = &*first;
+            assert_eq!(device.Flags, DO_EXCLUSIVE | DO_DEVICE_HAS_NAME | DO_DEVICE_INITIALIZING);
+            assert_eq!((device.Type, device.Size, device.StackSize), (IO_TYPE_DEVICE, 0x150 + 24, 1));
+            assert_eq!(device.DeviceExtension.addr(), first.addr() + 0x150);
+            assert_eq!(*device.DeviceExtension.cast::<[u64; 3]>(), [0; 3]);
+            assert_eq!(((*driver).DeviceObject, (*second).NextDevice), (second, first));
+            let mut buffer = [0u64; 16];
+            let mut told = 0;
+            let status = ObQueryNameString(first.cast(), buffer.as_mut_ptr().cast(), 128, &mut told);
+            assert_eq!((status, told), (STATUS_SUCCESS, 0x10 + 26));
+            assert_eq!(crate::rtl::text_of(&*buffer.as_ptr().cast::<UNICODE_STRING>()), r"\Device\Test");
+            assert_eq!(create(driver, r"\DEVICE\TEST", 0), Err(STATUS_OBJECT_NAME_COLLISION));
+            assert_eq!(create(driver, r"\Nope\Test", 0), Err(STATUS_OBJECT_PATH_NOT_FOUND));
+            assert_eq!(create(driver, "Test", 0), Err(STATUS_OBJECT_PATH_SYNTAX_BAD));
+            assert_eq!(open(r"\Device\Test"), Err(STATUS_NO_SUCH_DEVICE), "DriverEntry has not returned yet");
+            initialised(driver);
+            let handle = open(r"\Device\Test").unwrap();
+            assert_eq!(open(r"\Device\Test"), Err(STATUS_ACCESS_DENIED), "it is exclusive");
+            assert_eq!(ZwClose(handle), STATUS_SUCCESS);
+            IoDeleteDevice(second);
+            IoDeleteDevice(first);
+            assert!((*driver).DeviceObject.is_null());
+        }
+        assert_eq!(open(r"\Device\Test"), Err(STATUS_OBJECT_NAME_NOT_FOUND));
+    });
+}
+
+#[test]
+fn a_device_that_is_deleted_twice_is_a_stop() {
+    with_kernel(Config::default(), |kernel, records| {
+        let device = create(driver(kernel), r"\Device\Test", 0).unwrap();
+        // SAFETY: a live device.
+        unsafe { IoDeleteDevice(device) };
+        // SAFETY: what is tested.
+        let stop = stops(records, || unsafe { IoDeleteDevice(device) });
+        assert_eq!(stop.code, 0x18);
+    });
+}
+
+#[test]
+fn control_codes_arrive_by_every_method() {
+    with_kernel(Config::default(), |kernel, _| {
+        ready(kernel);
+        let handle = open(r"\??\Test").unwrap();
+        for code in [BUFFERED, DIRECT, NEITHER] {
+            assert_eq!(control(handle, code, "hello"), (STATUS_SUCCESS, "HELLO".into()), "{code:#x}");
+        }
+        assert_eq!(control(handle, 0x1234_0000, "x").0, STATUS_INVALID_DEVICE_REQUEST);
+        // SAFETY: an open handle.
+        unsafe { assert_eq!(ZwClose(handle), STATUS_SUCCESS) };
+        let seen = SEEN.lock().unwrap().join(" ");
+        let control = ["IRP_MJ_DEVICE_CONTROL"; 4].join(" ");
+        assert_eq!(seen, format!("IRP_MJ_CREATE {control} IRP_MJ_CLEANUP IRP_MJ_CLOSE"));
+    });
+}
+
+#[test]
+fn a_read_of_a_buffered_device_goes_through_the_system_buffer() {
+    with_kernel(Config::default(), |kernel, _| {
+        let (_, device) = ready(kernel);
+        // SAFETY: a live device.
+        unsafe { (*device).Flags |= DO_BUFFERED_IO };
+        let handle = open(r"\Device\Test").unwrap();
+        let (mut block, mut buffer, none) = (IO_STATUS_BLOCK::default(), [0u8; 4], std::ptr::null_mut());
+        let nowhere = std::ptr::null();
+        // SAFETY: everything lives during the call.
+        let status = unsafe {
+            ZwReadFile(handle, none, 0, none, &mut block, buffer.as_mut_ptr(), 4, nowhere, nowhere.cast())
+        };
+        assert_eq!((status, block.Information, &buffer), (STATUS_SUCCESS, 4, b"rrrr"));
+    });
+}
+
+#[test]
+fn a_request_that_is_pending_is_waited_for() {
+    with_kernel(Config::default(), |kernel, _| {
+        ready(kernel);
+        let handle = open(r"\Device\Test").unwrap();
+        let other = crate::testing::on_another_processor(kernel, || {
+            let irp = loop {
+                let kept = KEPT.swap(std::ptr::null_mut(), Ordering::SeqCst);
+                if !kept.is_null() {
+                    break kept;
+                }
+                std::thread::yield_now();
+            };
+            // SAFETY: the request that the driver kept.
+            unsafe { finish(irp, STATUS_CANCELLED, 0) };
+        });
+        assert_eq!(control(handle, PENDING, "x").0, STATUS_CANCELLED);
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn a_dispatch_routine_that_forgets_its_request_is_a_finding() {
+    with_kernel(Config::default(), |kernel, records| {
+        ready(kernel);
+        let handle = open(r"\Device\Test").unwrap();
+        assert_eq!(control(handle, FORGOTTEN, "x").0, STATUS_SUCCESS);
+        assert_eq!(records.findings(), ["IO-02"]);
+    });
+}
+
+unsafe extern "win64" fn completed(
+    device: *mut DEVICE_OBJECT,
+    irp: *mut IRP,
+    context: *mut std::ffi::c_void,
+) -> NTSTATUS {
+    // SAFETY: the request that this routine was set on.
+    let status = unsafe { (*irp).IoStatus.Status };
+    SEEN.lock().unwrap().push(format!("completed {} {} {status}", device.is_null(), context.addr()));
+    STATUS_MORE_PROCESSING_REQUIRED
+}
+
+#[test]
+fn a_completion_routine_can_keep_its_request() {
+    with_kernel(Config::default(), |kernel, records| {
+        let (driver, device) = ready(kernel);
+        let above = create(driver, r"\Device\Above", 0).unwrap();
+        // SAFETY: live devices and the test's own request.
+        unsafe {
+            assert_eq!(IoAttachDeviceToDeviceStack(above, device), device);
+            assert_eq!(((*above).StackSize, IoGetAttachedDevice(device)), (2, above));
+            let base = IoGetDeviceAttachmentBaseRef(above);
+            assert_eq!(base, device);
+            crate::ob::dereference(base);
+            let irp = IoAllocateIrp((*device).StackSize, 0);
+            let stack = next_location(irp);
+            stack.MajorFunction = IRP_MJ_FLUSH_BUFFERS;
+            stack.CompletionRoutine = Some(completed);
+            stack.Context = std::ptr::without_provenance_mut(7);
+            stack.Control = SL_INVOKE_ON_SUCCESS;
+            assert_eq!(IofCallDriver(device, irp), STATUS_SUCCESS);
+            let seen = std::mem::take(&mut *SEEN.lock().unwrap());
+            assert_eq!(seen, ["IRP_MJ_FLUSH_BUFFERS", &format!("completed true 7 {STATUS_SUCCESS}")]);
+            assert_eq!((*irp).CurrentLocation, 2, "the request is the sender's again");
+            IoReuseIrp(irp, STATUS_NOT_SUPPORTED);
+            assert_eq!(((*irp).IoStatus.Status, (*irp).CurrentLocation), (STATUS_NOT_SUPPORTED, 2));
+            let stop = stops(records, || {
+                (*irp).CurrentLocation = 1;
+                IofCallDriver(device, irp);
+            });
+            assert_eq!(stop.code, 0x35);
+            IoFreeIrp(irp);
+            IoDetachDevice(device);
+            assert_eq!(IoGetAttachedDevice(device), device);
+        }
+    });
+}
+
+#[test]
+fn a_built_request_ends_at_its_event_and_status_block() {
+    with_kernel(Config::default(), |kernel, _| {
+        let (_, device) = ready(kernel);
+        let (mut input, mut output, mut block) = (*b"abc", [0u8; 8], IO_STATUS_BLOCK::default());
+        let mut event = KEVENT::default();
+        // SAFETY: everything lives until the request is completed, which is at once.
+        unsafe {
+            crate::ke::event::KeInitializeEvent(&mut event, 0, 0);
+            let irp = IoBuildDeviceIoControlRequest(
+                BUFFERED,
+                device,
+                input.as_mut_ptr(),
+                3,
+                output.as_mut_ptr(),
+                8,
+                0,
+                &mut event,
+                &mut block,
+            );
+            assert_eq!(IofCallDriver(device, irp), STATUS_SUCCESS);
+            assert_eq!((block.Status, block.Information), (STATUS_SUCCESS, 3));
+            assert_eq!((&output[..3], crate::ke::event::KeReadStateEvent(&mut event)), (&b"ABC"[..], 1));
+        }
+    });
+}
+
+#[test]
+fn a_link_is_found_until_it_is_deleted() {
+    with_kernel(Config::default(), |kernel, _| {
+        ready(kernel);
+        assert_eq!(link(r"\??\TEST", r"\Device\Other"), STATUS_OBJECT_NAME_COLLISION);
+        assert!(open(r"\DosDevices\test").is_ok());
+        // SAFETY: the string lives during the call.
+        let delete = || unsafe { IoDeleteSymbolicLink(text(r"\??\Test").at()) };
+        assert_eq!(delete(), STATUS_SUCCESS);
+        assert_eq!(delete(), STATUS_OBJECT_NAME_NOT_FOUND);
+        assert_eq!(open(r"\??\Test"), Err(STATUS_OBJECT_NAME_NOT_FOUND));
+    });
+}
+
+#[test]
+fn a_device_lives_until_its_last_handle_is_closed() {
+    with_kernel(Config::default(), |kernel, _| {
+        let (driver, device) = ready(kernel);
+        let handle = open(r"\Device\Test").unwrap();
+        // SAFETY: an open device is alive.
+        unsafe {
+            IoDeleteDevice(device);
+            assert!((*driver).DeviceObject.is_null());
+            assert_eq!(control(handle, BUFFERED, "x"), (STATUS_SUCCESS, "X".into()));
+            assert_eq!((*device).ReferenceCount, 1);
+            assert_eq!(ZwClose(handle), STATUS_SUCCESS);
+        }
+    });
+}
+
+#[test]
+fn the_volume_is_a_device_with_a_file_system() {
+    with_kernel(Config::default(), |_, _| {
+        let (mut file, mut device) = (std::ptr::null_mut(), std::ptr::null_mut());
+        // SAFETY: everything lives during the calls.
+        unsafe {
+            let name = text(r"\??\C:");
+            let status = IoGetDeviceObjectPointer(name.at(), FILE_READ_DATA, &mut file, &mut device);
+            assert_eq!(status, STATUS_SUCCESS);
+            assert_eq!((*file).DeviceObject, volume());
+            assert_eq!(device, (*(*volume()).Vpb).DeviceObject);
+            crate::ob::reference::ObfDereferenceObject(file.cast());
+        }
+        assert_eq!(kernel().ob.handles.count_of(4), 0);
+    });
+}
+
+#[test]
+fn the_sensor_reads_its_settings_and_leaves_nothing() {
+    use event::Body;
+    with_kernel(Config::default(), |kernel, records| {
+        let deny = crate::RegistryValue::MultiSz(vec!["*/refused".into()]);
+        kernel.set_service_value("sensor", "Deny", deny);
+        let file = include_bytes!("../../../../drivers/bin/sensor.sys");
+        let id = kernel.load_driver("sensor", "sensor.sys", file).unwrap();
+        assert_eq!(kernel.ob.handles.count_of(4), 0, "the sensor closes its keys");
+        let path = r"\SystemRoot\System32\drivers\sensor.sys";
+        assert!(open(path).is_ok(), "its file is on the volume");
+        let name = text(r"\Driver\sensor");
+        assert!(kernel.ob.names.object(r"\Driver\SENSOR").is_ok(), "{:?}", name.at());
+        // SAFETY: a variable of the kernel; its list has one entry.
+        unsafe {
+            let head = (&raw const super::module::PsLoadedModuleList).cast::<LIST_ENTRY>();
+            let entry = (*head).Flink.cast::<LDR_DATA_TABLE_ENTRY>();
+            assert_eq!(crate::rtl::text_of(&(*entry).BaseDllName), "sensor.sys");
+            assert_ne!((*entry).Flags & 0x20, 0, "R-INT-02");
+            kernel.unload_driver(id).unwrap();
+            assert_eq!((*head).Flink.cast_const(), head);
+        }
+        assert!(kernel.ob.names.object(r"\Driver\sensor").is_err());
+        let leaks = records.all().into_iter().filter(|body| matches!(body, Body::Leak(_))).count();
+        assert_eq!((leaks, records.findings()), (0, vec![]), "{:?}", records.lines());
+    });
+}

@@ -1,0 +1,199 @@
+//! Bug checks: which one it is, and how it is written down.
+
+use event::{Body, Frame, Registers, Stop, StopKind};
+use machine::supervisor::{Access, Origin};
+use machine::{BugCheck, Irql};
+use nt_abi::{CONTEXT, EXCEPTION_RECORD};
+
+use crate::{Kernel, kernel};
+
+/// What the processor asks, answered by the kernel that runs.
+#[derive(Debug)]
+pub(crate) struct KernelSupervisor;
+
+impl machine::Supervisor for KernelSupervisor {
+    fn unhandled_exception(
+        &self,
+        record: &EXCEPTION_RECORD,
+        context: &CONTEXT,
+        _origin: &Origin,
+    ) -> BugCheck {
+        let code = u64::from(machine::seh::record_code(record));
+        let at = record.ExceptionAddress.addr() as u64;
+        let context_at = std::ptr::from_ref(context).addr() as u64;
+        // A system service runs for a thread of some process; everything else is a system thread (G.3).
+        let in_system_thread = crate::ps::thread::current().is_none_or(|thread| thread.system);
+        if in_system_thread {
+            let record_at = std::ptr::from_ref(record).addr() as u64;
+            BugCheck { code: 0x7E, parameters: [code, at, record_at, context_at] }
+        } else {
+            BugCheck { code: 0x3B, parameters: [code, at, context_at, 0] }
+        }
+    }
+
+    fn page_fault(&self, address: u64, access: Access, rip: u64, irql: Irql) -> Option<BugCheck> {
+        let at = usize::try_from(address).ok()?;
+        if machine::images::find_unloaded(at).is_some() {
+            // R-UNL-02, R-UNL-03: code of a driver that was unloaded too early.
+            return Some(BugCheck { code: 0xCE, parameters: [address, encoded(access), rip, 0] });
+        }
+        if irql >= Irql::DISPATCH {
+            return Some(BugCheck {
+                code: 0xD1,
+                parameters: [address, irql.level().into(), access as u64, rip],
+            });
+        }
+        // The half of the address space that is the kernel's: no handler catches a fault there (0x50).
+        let kernel_half = address >= 0xFFFF_8000_0000_0000 && address != u64::MAX;
+        kernel_half.then_some(BugCheck { code: 0x50, parameters: [address, encoded(access), rip, 2] })
+    }
+
+    fn stop(&self, stop: &machine::Stop) -> ! {
+        kernel().stop(stop)
+    }
+
+    fn irql_lowered(&self, from: Irql, to: Irql) {
+        super::irql_lowered(from, to);
+    }
+
+    fn refresh_shared_user_data(&self, page: &mut [u8; machine::pcr::PAGE_SIZE]) {
+        super::time::fill_shared_user_data(page, kernel().config.profile);
+    }
+}
+
+/// How Windows 10 and later write an access in bug checks 0x50 and 0xCE on x64 (C8).
+fn encoded(access: Access) -> u64 {
+    match access {
+        Access::Read => 0,
+        Access::Write => 2,
+        Access::Execute => 0x10,
+    }
+}
+
+impl Kernel {
+    fn stop(&self, stop: &machine::Stop) -> ! {
+        let mut message = match &stop.exception {
+            Some(exception) => {
+                let status = nt_abi::NTSTATUS::from_u32(exception.code);
+                let at = frame(&machine::stop::StackFrame::at(exception.address));
+                format!("{status} at {at}{}", touched(exception))
+            }
+            None => meaning(stop.code, stop.parameters).to_owned(),
+        };
+        if let Some(site) = stop.exception.as_ref().and_then(|exception| exception.call_site.as_ref()) {
+            message.push_str(&format!(", in a kernel routine called from {}", frame(site)));
+        }
+        self.record(Body::Stop(Stop {
+            kind: StopKind::BugCheck,
+            code: stop.code,
+            parameters: stop.parameters,
+            driver: crate::io::driver::from_tag(stop.driver),
+            message: message.into(),
+            registers: Some(Box::new(registers(stop))),
+            stack: stop.stack.iter().map(frame_of).collect(),
+        }));
+        self.recorder.halt()
+    }
+}
+
+/// What a page fault did to which address.
+fn touched(exception: &machine::stop::StopException) -> String {
+    let [how, address] = exception.information[..] else { return String::new() };
+    let how = match how {
+        0 => "reading",
+        1 => "writing to",
+        8 => "executing",
+        _ => return String::new(),
+    };
+    let hint = if address < 0x1_0000 { ", a null pointer or a field of one: test it before use" } else { "" };
+    format!(", {how} {address:#x}{hint}")
+}
+
+/// A bug check in words, where there is more to say than its name.
+fn meaning(code: u32, parameters: [u64; 4]) -> &'static str {
+    match (code, parameters[0]) {
+        (0xC2, 0x06 | 0x07) => "pool memory was freed twice: clear the pointer when you free it",
+        (0xC2, 0x08) => "pool memory was allocated at an IRQL that its pool is not there for",
+        (0xC2, 0x0A) => "pool memory was freed with another tag than it was allocated with",
+        (0xC2, 0x46) => "what was freed is no pool memory",
+        (0x19, _) => "the bytes behind a pool allocation were written to: the driver wrote past its end",
+        (0x7F, 8) => "the kernel stack is used up: endless recursion, or frames that are too large",
+        (0x18, _) => "an object was dereferenced more often than it was referenced",
+        (0x139, 2) => "a stack cookie was overwritten: a buffer on the stack overflowed",
+        (0x139, 3) => "a linked list is corrupt: an entry was removed twice, or its memory was freed",
+        (0xCE, _) => "code of an unloaded driver was called: it left something registered or queued",
+        _ => "the kernel or the driver itself stopped the machine",
+    }
+}
+
+fn frame(at: &machine::stop::StackFrame) -> String {
+    match &at.module {
+        Some(module) => format!("{module}+{:#x}", at.offset),
+        None => format!("{:#x}", at.address),
+    }
+}
+
+fn frame_of(frame: &machine::stop::StackFrame) -> Frame<'static> {
+    Frame {
+        address: frame.address,
+        module: frame.module.as_deref().map(|module| module.to_owned().into()),
+        offset: frame.offset,
+        symbol: None,
+    }
+}
+
+/// An address, by the driver image it lies in.
+pub(crate) fn frame_at(address: u64) -> Frame<'static> {
+    frame_of(&machine::stop::StackFrame::at(address))
+}
+
+fn registers(stop: &machine::Stop) -> Registers {
+    let [rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15] =
+        stop.registers.general;
+    Registers {
+        rip: stop.registers.rip,
+        rsp,
+        rbp,
+        rax,
+        rbx,
+        rcx,
+        rdx,
+        rsi,
+        rdi,
+        r8,
+        r9,
+        r10,
+        r11,
+        r12,
+        r13,
+        r14,
+        r15,
+        eflags: u32::try_from(stop.registers.rflags).unwrap_or(u32::MAX),
+        irql: stop.irql.level(),
+    }
+}
+
+/// The stack of the driver that called the kernel, innermost first; empty where no driver runs.
+pub(crate) fn driver_stack() -> Vec<Frame<'static>> {
+    if !machine::is_attached() || !machine::call::inside_driver_call() {
+        return Vec::new();
+    }
+    let mut here = CONTEXT::default();
+    machine::seh::context::capture_here(&mut here);
+    machine::seh::walk::stack(&here).iter().map(frame_of).collect()
+}
+
+/// The end of a bench for a reason that Windows has no bug check for: it would hang, or Callboard cannot go on.
+pub(crate) fn without_bug_check(kind: StopKind, message: &str) -> ! {
+    let kernel = kernel();
+    kernel.record(Body::Stop(Stop {
+        kind,
+        code: 0,
+        parameters: [0; 4],
+        driver: crate::io::current_driver(),
+        message: message.into(),
+        registers: None,
+        stack: driver_stack(),
+    }));
+    kernel.recorder.halt()
+}

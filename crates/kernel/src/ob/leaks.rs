@@ -1,0 +1,41 @@
+//! What an unloaded driver left with the object manager and the registry: handles and callbacks.
+
+use event::{Body, DriverId, Leak, LeakKind, Severity};
+
+use crate::Kernel;
+use crate::io::Driver;
+
+/// Says which handles and callbacks a driver left behind.
+pub(crate) fn report(kernel: &Kernel, driver: &Driver) {
+    kernel.ob.handles.report_leaks(kernel, driver.id);
+    let objects = kernel.ob.callbacks.count_of(driver.id);
+    callbacks(kernel, driver.id, objects, "object callbacks", "ObUnRegisterCallbacks", "handle");
+    let keys = kernel.cm.callbacks.count_of(driver.id);
+    callbacks(kernel, driver.id, keys, "registry callbacks", "CmUnRegisterCallback", "registry operation");
+}
+
+fn callbacks(kernel: &Kernel, driver: DriverId, count: u64, what: &str, remove: &str, next: &str) {
+    if count == 0 {
+        return;
+    }
+    kernel.record(Body::Leak(Leak {
+        driver,
+        kind: LeakKind::Routine,
+        what: what.to_owned().into(),
+        count,
+        bytes: 0,
+    }));
+    let message = format!(
+        "the driver was unloaded with its {what} still registered; the next {next} calls freed code: in DriverUnload, \
+         call {remove}"
+    );
+    // R-UNL-02: code that is executed where there is none any more.
+    kernel.finding_at(
+        Some(driver),
+        "L-18",
+        Severity::Error,
+        &message,
+        Some((0xCE, [0, 0x10, 0, 0])),
+        Vec::new(),
+    );
+}

@@ -1,0 +1,53 @@
+//! Processes and threads, and the notification of their lives.
+//!
+//! ```text
+//!   event ──▶ deliver.rs ──▶ walk.rs ──▶ notify.rs (the tables) ──▶ driver routine
+//!                │ objects: process.rs thread.rs, by id: cid.rs       arguments.rs
+//!   set.rs     PsSet…/PsRemove… notify routines        query.rs  PsGet…, PsLookup…
+//!   system_thread.rs  PsCreateSystemThread
+//! ```
+
+mod arguments;
+pub mod cid;
+pub mod deliver;
+pub mod notify;
+pub mod parts;
+pub mod process;
+pub mod query;
+pub mod set;
+pub mod silo;
+pub mod system_thread;
+pub mod thread;
+mod walk;
+
+pub(crate) use self::notify::Tables;
+pub(crate) use walk::{check_balance, driver_mapped};
+
+/// What the process manager keeps.
+#[derive(Debug)]
+pub(crate) struct State {
+    /// Processes and threads by id.
+    pub(crate) cid: cid::CidTable,
+    /// The three tables of notify routines.
+    pub(crate) tables: Tables,
+    /// The threads that drivers created.
+    pub(crate) system_threads: system_thread::SystemThreads,
+    /// The System process, alive as long as the kernel.
+    pub(crate) system: process::SystemProcess,
+}
+
+impl State {
+    pub(crate) fn new(config: &crate::Config) -> Self {
+        let state = Self {
+            cid: cid::CidTable::new(),
+            tables: Tables::new(config),
+            system_threads: system_thread::SystemThreads::default(),
+            system: process::SystemProcess::new(crate::ke::time::now()),
+        };
+        state.cid.insert(event::ProcessId::SYSTEM.0, &state.system.0);
+        state
+    }
+}
+
+#[cfg(test)]
+mod tests;

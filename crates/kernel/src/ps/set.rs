@@ -1,0 +1,263 @@
+//! The nine routines by which drivers register and remove their notify routines.
+
+use event::{Body, DriverId, Family, Flavour};
+use export_macro::export;
+use notify::{
+    Deadlock, ImageFlavour, ProcessFlavour, RegisterError, Registration, RemoveError, Request, ThreadFlavour,
+};
+use nt_abi::{
+    NTSTATUS, STATUS_ACCESS_DENIED, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER,
+    STATUS_INVALID_PARAMETER_2, STATUS_PROCEDURE_NOT_FOUND, STATUS_SUCCESS,
+};
+
+use crate::{Kernel, kernel};
+
+/// `PS_IMAGE_NOTIFY_CONFLICTING_ARCHITECTURE`, the one flag there is (R-REG-02).
+pub(crate) const CONFLICTING_ARCHITECTURE: usize = 1;
+
+/// Registers or removes a routine that is called when a process is created or exits. Oldest form: ids only.
+/// Source: DDI; R-REG, R-RM.
+#[export(irql == PASSIVE)]
+pub unsafe extern "win64" fn PsSetCreateProcessNotifyRoutine(routine: usize, remove: u8) -> NTSTATUS {
+    set_process(routine, ProcessFlavour::Plain, remove != 0)
+}
+
+/// Registers or removes a routine that is called when a process is created or exits, and may refuse a creation.
+/// The image that holds the routine must have FORCE_INTEGRITY set (R-INT-01). Source: S-PROCEX.
+#[export(irql == PASSIVE, since = VistaSp1)]
+pub unsafe extern "win64" fn PsSetCreateProcessNotifyRoutineEx(routine: usize, remove: u8) -> NTSTATUS {
+    set_process(routine, ProcessFlavour::Ex, remove != 0)
+}
+
+/// Registers or removes a process notify routine that is told of the processes of all subsystems. `kind` must be
+/// `PsCreateProcessNotifySubsystems` (0). Source: DDI; R-PCI-09.
+#[export(irql == PASSIVE, since = Win10_1703)]
+pub unsafe extern "win64" fn PsSetCreateProcessNotifyRoutineEx2(
+    kind: i32,
+    routine: usize,
+    remove: u8,
+) -> NTSTATUS {
+    if kind != 0 {
+        return STATUS_INVALID_PARAMETER;
+    }
+    set_process(routine, ProcessFlavour::Ex2, remove != 0)
+}
+
+/// Registers a routine that is called when an image is mapped. Source: DDI; R-REG-08.
+#[export(irql == PASSIVE)]
+pub unsafe extern "win64" fn PsSetLoadImageNotifyRoutine(routine: usize) -> NTSTATUS {
+    set_image(routine, ImageFlavour::Plain, 0)
+}
+
+/// Registers a routine that is called when an image is mapped, with flags. Source: S-IMGEX.
+#[export(irql == PASSIVE, since = Win10_1709)]
+pub unsafe extern "win64" fn PsSetLoadImageNotifyRoutineEx(routine: usize, flags: usize) -> NTSTATUS {
+    // Checked before anything is allocated (SEMANTICS A.3).
+    if flags & !CONFLICTING_ARCHITECTURE != 0 {
+        return STATUS_INVALID_PARAMETER_2;
+    }
+    set_image(routine, ImageFlavour::Ex, flags)
+}
+
+/// Removes an image notify routine, whichever form registered it, and waits for its calls to return. Source: DDI;
+/// R-RM-01, R-REG-15.
+#[export(irql <= APC, since = Xp)]
+pub unsafe extern "win64" fn PsRemoveLoadImageNotifyRoutine(routine: usize) -> NTSTATUS {
+    let tables = &kernel().ps.tables;
+    let removed = tables.as_walker(|walker| tables.image.remove(walker, routine));
+    kernel().removed(Family::Image, routine, removed, |found| match found.flavour {
+        ImageFlavour::Plain => Flavour::Plain,
+        ImageFlavour::Ex => Flavour::Ex,
+    })
+}
+
+/// Registers a routine that is called when a thread is created or exits. Source: DDI.
+#[export(irql == PASSIVE)]
+pub unsafe extern "win64" fn PsSetCreateThreadNotifyRoutine(routine: usize) -> NTSTATUS {
+    set_thread(routine, ThreadFlavour::Plain)
+}
+
+/// Registers a thread notify routine of a type: 0 is called on the new thread, 1 covers all subsystems. Source: DDI;
+/// R-REG-02, C4.
+#[export(irql == PASSIVE, since = Win10_1703)]
+pub unsafe extern "win64" fn PsSetCreateThreadNotifyRoutineEx(kind: i32, routine: usize) -> NTSTATUS {
+    match kind {
+        0 => set_thread(routine, ThreadFlavour::NonSystem),
+        1 => set_thread(routine, ThreadFlavour::Subsystems),
+        _ => STATUS_INVALID_PARAMETER,
+    }
+}
+
+/// Removes a thread notify routine, whichever form registered it, and waits for its calls to return. Source: DDI;
+/// R-RM-01, R-REG-15.
+#[export(irql <= APC, since = Xp)]
+pub unsafe extern "win64" fn PsRemoveCreateThreadNotifyRoutine(routine: usize) -> NTSTATUS {
+    let tables = &kernel().ps.tables;
+    let removed = tables.as_walker(|walker| tables.thread.remove(walker, routine));
+    kernel().removed(Family::Thread, routine, removed, |found| thread_flavour(found.flavour))
+}
+
+fn process_flavour(flavour: ProcessFlavour) -> Flavour {
+    match flavour {
+        ProcessFlavour::Plain => Flavour::Plain,
+        ProcessFlavour::Ex => Flavour::Ex,
+        ProcessFlavour::Ex2 => Flavour::Ex2,
+    }
+}
+
+fn thread_flavour(flavour: ThreadFlavour) -> Flavour {
+    match flavour {
+        ThreadFlavour::Plain => Flavour::Plain,
+        ThreadFlavour::NonSystem | ThreadFlavour::Subsystems => Flavour::Ex,
+    }
+}
+
+fn set_process(routine: usize, flavour: ProcessFlavour, remove: bool) -> NTSTATUS {
+    let kernel = kernel();
+    let tables = &kernel.ps.tables;
+    if remove {
+        // No integrity check here (R-REG-13).
+        let removed = tables.as_walker(|walker| tables.process.remove(walker, routine, flavour));
+        return kernel.removed(Family::Process, routine, removed, |found| process_flavour(found.flavour));
+    }
+    // The integrity check comes first: a full table does not hide it (R-REG-12).
+    let refused = match flavour {
+        ProcessFlavour::Plain => {
+            // Undocumented: since Windows 10 the routine must lie in a module, signed or not (C3).
+            (kernel.config.profile >= nt_abi::Profile::Win10_1507 && kernel.io.driver_at(routine).is_none())
+                .then_some(STATUS_ACCESS_DENIED)
+        }
+        ProcessFlavour::Ex | ProcessFlavour::Ex2 => kernel.integrity(routine),
+    };
+    let result = match refused {
+        Some(status) => Err(status),
+        None => tables
+            .process
+            .register(request(kernel, routine, flavour, 0))
+            .map(|made| made.slot)
+            .map_err(|_: RegisterError| STATUS_INVALID_PARAMETER),
+    };
+    kernel.registered(Family::Process, process_flavour(flavour), routine, result)
+}
+
+fn set_image(routine: usize, flavour: ImageFlavour, flags: usize) -> NTSTATUS {
+    let kernel = kernel();
+    let result = kernel
+        .ps
+        .tables
+        .image
+        .register(request(kernel, routine, flavour, flags))
+        .map(|made| made.slot)
+        .map_err(|_: RegisterError| STATUS_INSUFFICIENT_RESOURCES);
+    let shown = if flavour == ImageFlavour::Ex { Flavour::Ex } else { Flavour::Plain };
+    kernel.registered(Family::Image, shown, routine, result)
+}
+
+fn set_thread(routine: usize, flavour: ThreadFlavour) -> NTSTATUS {
+    let kernel = kernel();
+    // Undocumented: the Ex form asks for FORCE_INTEGRITY as well (C4).
+    let refused = if flavour == ThreadFlavour::Plain { None } else { kernel.integrity(routine) };
+    let result = match refused {
+        Some(status) => Err(status),
+        None => kernel
+            .ps
+            .tables
+            .thread
+            .register(request(kernel, routine, flavour, 0))
+            .map(|made| made.slot)
+            .map_err(|_: RegisterError| STATUS_INSUFFICIENT_RESOURCES),
+    };
+    kernel.registered(Family::Thread, thread_flavour(flavour), routine, result)
+}
+
+/// A registration belongs to the driver whose image holds the routine, else to the one that calls.
+fn request<V>(kernel: &Kernel, routine: usize, flavour: V, flags: usize) -> Request<V> {
+    let owner = kernel.io.driver_at(routine).map(|driver| driver.id).or_else(crate::io::current_driver);
+    Request { routine, flavour, flags, owner: owner.map_or(u64::MAX, |id| u64::from(id.0)) }
+}
+
+/// The driver that owns a registration.
+pub(crate) fn owner_of(owner: u64) -> Option<DriverId> {
+    u32::try_from(owner).ok().map(DriverId)
+}
+
+impl Kernel {
+    /// What a routine's image must have for the forms that check it: FORCE_INTEGRITY (R-INT-01). `None` is well.
+    fn integrity(&self, routine: usize) -> Option<NTSTATUS> {
+        let driver = self.io.driver_at(routine);
+        if driver.is_some_and(|driver| crate::io::module::is_checked(self, driver)) {
+            return None;
+        }
+        let why = match driver {
+            Some(driver) => format!(
+                "{} has no IMAGE_DLLCHARACTERISTICS_FORCE_INTEGRITY, which this routine asks for: link the driver with \
+                 /INTEGRITYCHECK (MinGW: -Wl,--forceinteg)",
+                driver.name
+            ),
+            None => format!("the routine {routine:#x} lies in no driver"),
+        };
+        self.note(event::Level::Warning, &why);
+        Some(STATUS_ACCESS_DENIED)
+    }
+
+    /// Writes down how a registration went, and says it to the driver.
+    fn registered(
+        &self,
+        family: Family,
+        flavour: Flavour,
+        routine: usize,
+        result: Result<usize, NTSTATUS>,
+    ) -> NTSTATUS {
+        let status = result.err().unwrap_or(STATUS_SUCCESS);
+        let slot = result.ok().and_then(|slot| u8::try_from(slot).ok());
+        let driver = crate::io::current_driver().unwrap_or_default();
+        self.record(Body::Registration {
+            driver,
+            family,
+            flavour,
+            routine: routine as u64,
+            slot,
+            removed: false,
+            status,
+        });
+        status
+    }
+
+    /// Writes down how a removal went, and says it to the driver.
+    fn removed<F: notify::Family>(
+        &self,
+        family: Family,
+        routine: usize,
+        result: Result<Registration<F>, RemoveError>,
+        flavour: impl Fn(&Registration<F>) -> Flavour,
+    ) -> NTSTATUS {
+        let (status, slot, flavour) = match &result {
+            Ok(found) => (STATUS_SUCCESS, u8::try_from(found.slot).ok(), flavour(found)),
+            Err(RemoveError::NotRegistered) => (STATUS_PROCEDURE_NOT_FOUND, None, Flavour::Plain),
+            Err(RemoveError::Deadlock(deadlock)) => self.never_returns(deadlock),
+        };
+        let driver = crate::io::current_driver().unwrap_or_default();
+        self.record(Body::Registration {
+            driver,
+            family,
+            flavour,
+            routine: routine as u64,
+            slot,
+            removed: true,
+            status,
+        });
+        status
+    }
+
+    /// A removal that waits for itself, or in a circle (R-RM-05 … R-RM-07). On Windows the thread never returns
+    /// and nobody says why; here it is a stop that does.
+    fn never_returns(&self, deadlock: &Deadlock) -> ! {
+        let rule = if deadlock.is_self_removal() { "L-08" } else { "R-RM-07" };
+        crate::ke::stop::without_bug_check(
+            event::StopKind::Hang,
+            &format!(
+                "{rule}: {deadlock}; on Windows this thread never returns and the process stays for ever"
+            ),
+        )
+    }
+}

@@ -1,0 +1,93 @@
+//! Where the kernel writes down what happens.
+
+use event::{Body, ClientId, DriverId, Family, Finding, Frame, Level, Record, Severity};
+
+use crate::Kernel;
+
+/// Takes the kernel's records. Implemented by the host over its channel; called on any thread, at
+/// any IRQL, also on the notification path: it must not allocate and must not block for long.
+pub trait Recorder: Sync {
+    /// Writes one record down.
+    fn record(&self, record: &Record<'_>);
+
+    /// Notes for the watchdog what runs on this thread now, or that no driver does, and answers what ran before, to
+    /// be put back. Called around every entry into a driver, so it must be a few plain stores.
+    fn running(&self, now: Option<Running>) -> Option<Running> {
+        let _ = now;
+        None
+    }
+
+    /// Ends the host: the stop has been recorded, and nothing in the kernel can be trusted any more.
+    fn halt(&self) -> !;
+}
+
+/// A driver's routine that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// Whose it is.
+    pub driver: DriverId,
+    /// Its address.
+    pub routine: u64,
+    /// The family of the notification it was called for, where it was.
+    pub family: Option<Family>,
+}
+
+impl Kernel {
+    /// Writes down `body`, at this moment and in the context of the current thread.
+    pub(crate) fn record(&self, body: Body<'_>) {
+        self.recorder.record(&Record { time: crate::ke::time::now(), context: context(), body });
+    }
+
+    /// Says something on Callboard's own behalf.
+    pub(crate) fn note(&self, level: Level, text: &str) {
+        self.record(Body::Note { level, text: text.into() });
+    }
+
+    /// Reports a rule that the current driver broke, with the driver's stack.
+    pub(crate) fn finding(
+        &self,
+        rule: &str,
+        severity: Severity,
+        message: &str,
+        bug_check: Option<(u32, [u64; 4])>,
+    ) {
+        self.finding_of(crate::io::current_driver(), rule, severity, message, bug_check);
+    }
+
+    /// Reports a rule that `driver` broke.
+    pub(crate) fn finding_of(
+        &self,
+        driver: Option<DriverId>,
+        rule: &str,
+        severity: Severity,
+        message: &str,
+        bug_check: Option<(u32, [u64; 4])>,
+    ) {
+        self.finding_at(driver, rule, severity, message, bug_check, crate::ke::stop::driver_stack());
+    }
+
+    /// Reports a rule that `driver` broke, with the place where.
+    pub(crate) fn finding_at(
+        &self,
+        driver: Option<DriverId>,
+        rule: &str,
+        severity: Severity,
+        message: &str,
+        bug_check: Option<(u32, [u64; 4])>,
+        stack: Vec<Frame<'_>>,
+    ) {
+        self.record(Body::Finding(Finding {
+            rule: rule.into(),
+            severity,
+            driver,
+            message: message.into(),
+            bug_check,
+            stack,
+        }));
+    }
+}
+
+/// The ids of the current thread; zero where there is none.
+fn context() -> ClientId {
+    crate::ps::thread::current().map_or_else(ClientId::default, |thread| thread.client_id())
+}
