@@ -1,0 +1,488 @@
+//! The bench itself: one request after the other, over the lanes.
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use event::{DriverId, Event, EventKind, wire};
+
+use super::shared::{RINGS, Shared};
+use super::stop::Module;
+use super::{BenchError, BenchOptions, Delivery, Done, Ticket};
+use crate::channel::{self, Channel, LANES, REQUEST_BYTES, STAGING, STAGING_BYTES, Spin, Waited, header};
+use crate::process::{self, Reason, Start, Watched, end};
+use crate::protocol::{Reply, Request, Value};
+use crate::sandbox::Report;
+
+/// The longest command line of NT, in UTF-16 units, without its terminator.
+const LONGEST_COMMAND_LINE: usize = 32_766;
+/// How long the bench sleeps at most before it looks around, whatever it waits for.
+const LOOK: Duration = Duration::from_secs(1);
+/// A batch may take this many times the watchdog's limit per event: there are 64 slots in each table.
+const ROUTINES: u32 = 64;
+
+/// How a bench stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Its host runs.
+    Running,
+    /// It was [finished](Bench::finish).
+    Finished,
+    /// Its host is dead.
+    Stopped,
+}
+
+/// One simulated NT machine, whose drivers run in a process of their own.
+///
+/// All methods are synchronous; only [`deliver`](Self::deliver) may leave something pending. Dropping a
+/// bench ends its host.
+#[derive(Debug)]
+pub struct Bench {
+    pub(super) shared: Arc<Shared>,
+    pub(super) pidfd: OwnedFd,
+    pub(super) taken: [Vec<u8>; RINGS],
+    pub(super) modules: Vec<Module>,
+    /// A stop has been handed over.
+    pub(super) stopped: bool,
+    /// The host was asked to end, and said so.
+    pub(super) finished: bool,
+    options: BenchOptions,
+    watcher: Option<JoinHandle<()>>,
+    pid: u32,
+    report: Report,
+    pending: [Option<Ticket>; LANES],
+    /// Pending batches that are done and that nobody has been told of.
+    told: VecDeque<(Ticket, Delivery)>,
+    tickets: u32,
+    spins: [Spin; LANES],
+    request: Vec<u8>,
+    reply: Vec<u8>,
+}
+
+impl Bench {
+    /// Starts a host and boots the kernel in it.
+    ///
+    /// # Errors
+    /// When the host cannot be started, its sandbox cannot be put on, or the profile is unknown.
+    pub fn start(options: BenchOptions) -> Result<Self, BenchError> {
+        let config = options.config.clone();
+        let mut bench = Self::begin(options, &Request::Boot(config))?;
+        bench.report = match bench.first_reply()? {
+            Reply::Booted(report) => report,
+            Reply::Failed { status, message } => return Err(BenchError::Refused { status, message }),
+            other => return Err(unexpected(other)),
+        };
+        Ok(bench)
+    }
+
+    /// Starts a host whose first request is there before it is, so that it need not be waited for.
+    pub(crate) fn begin(options: BenchOptions, first: &Request<'_>) -> Result<Self, BenchError> {
+        let (channel, file) = Channel::create().map_err(BenchError::Channel)?;
+        let start = Start { policy: options.sandbox, debug: options.debug, executive: options.executive };
+        channel.word32(header::START).store(start.to_bits(), Ordering::Relaxed);
+        channel.word32(header::PARENT).store(std::process::id(), Ordering::Relaxed);
+        let shared = Arc::new(Shared::new(channel));
+        let mut request = vec![0; REQUEST_BYTES];
+        let used = wire::encode(first, &mut request).map_err(|_| BenchError::TooLong(REQUEST_BYTES))?;
+        shared.lane(0).sent(options.entry_watchdog, options.entry_watchdog);
+        shared.channel.lane(0).send(&request[..used]);
+        let (started, wait) = mpsc::channel();
+        let (watched, debug) = (Arc::clone(&shared), options.debug);
+        let watcher = std::thread::Builder::new()
+            .name("callboard-watch".into())
+            .spawn(move || process::watch(&*watched, file, debug, &started))
+            .map_err(|source| BenchError::Start(format!("cannot start a thread: {source}"), Some(source)))?;
+        let outcome = wait.recv().map_err(|_| BenchError::Died("its watcher ended".into()))?;
+        let (pid, pidfd) = match outcome {
+            Ok(both) => both,
+            Err(error) => {
+                let _ = watcher.join();
+                return Err(error.into());
+            }
+        };
+        Ok(Self {
+            shared,
+            pidfd,
+            taken: Default::default(),
+            modules: Vec::new(),
+            stopped: false,
+            finished: false,
+            options,
+            watcher: Some(watcher),
+            pid,
+            report: Report::default(),
+            pending: [None; LANES],
+            told: VecDeque::new(),
+            tickets: 0,
+            spins: [Spin::for_replies(); LANES],
+            request,
+            reply: Vec::new(),
+        })
+    }
+
+    /// The reply to the first request, or why there is none.
+    pub(crate) fn first_reply(&mut self) -> Result<Reply, BenchError> {
+        self.wait(0).map_err(|_| {
+            let words = self.shared.last_words();
+            let death = self.shared.death().map(|death| format!("it {death}")).unwrap_or_default();
+            BenchError::Died(words.unwrap_or(death))
+        })
+    }
+
+    /// Writes a value under the `Parameters` key of a service, before or after its driver is loaded.
+    ///
+    /// # Errors
+    /// [`BenchError::TooLong`], [`BenchError::Refused`], [`BenchError::Gone`].
+    pub fn set_value(&mut self, service: &str, name: &str, value: Value<'_>) -> Result<(), BenchError> {
+        match self.ask(&Request::SetValue { service, name, value })? {
+            Reply::Done => Ok(()),
+            Reply::Failed { status, message } => Err(BenchError::Refused { status, message }),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Loads a driver from a file and runs its DriverEntry.
+    ///
+    /// # Errors
+    /// [`BenchError::Read`], and those of [`load`](Self::load).
+    pub fn load_file(&mut self, name: &str, path: &Path) -> Result<DriverId, BenchError> {
+        let image =
+            std::fs::read(path).map_err(|source| BenchError::Read { path: path.to_owned(), source })?;
+        self.load(name, &path.to_string_lossy(), &image)
+    }
+
+    /// Loads a driver from its bytes and runs its DriverEntry. `name` is its service; `path` is where it came from.
+    ///
+    /// # Errors
+    /// [`BenchError::Load`] when the image is bad or DriverEntry fails, [`BenchError::TooLarge`],
+    /// [`BenchError::Gone`] when the host died of it.
+    pub fn load(&mut self, name: &str, path: &str, image: &[u8]) -> Result<DriverId, BenchError> {
+        if image.len() > STAGING_BYTES {
+            return Err(BenchError::TooLarge { path: path.into(), size: image.len(), limit: STAGING_BYTES });
+        }
+        self.shared.channel.copy_in(STAGING, image);
+        match self.ask(&Request::Load { name, path, length: image.len() as u64 })? {
+            Reply::Loaded(driver) => Ok(driver),
+            Reply::Failed { status, message } => Err(BenchError::Load { name: name.into(), status, message }),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Unloads a driver.
+    ///
+    /// # Errors
+    /// [`BenchError::Unload`], [`BenchError::Gone`].
+    pub fn unload(&mut self, driver: DriverId) -> Result<(), BenchError> {
+        match self.ask(&Request::Unload { driver })? {
+            Reply::Done => Ok(()),
+            Reply::Failed { status, message } => Err(BenchError::Unload { status, message }),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Delivers events in order and waits for all routines, but no longer than the bench's patience.
+    ///
+    /// A batch is what one held-still thread did: batches that are pending run beside each other.
+    pub fn deliver(&mut self, batch: &[Event<'_>]) -> Delivery {
+        let mut refused = None;
+        let mut rest = batch;
+        loop {
+            let Some(lane) = self.free_lane() else { return Delivery::Gone };
+            let taken = self.encode(rest);
+            let events = u32::try_from(taken.events).unwrap_or(u32::MAX);
+            let whole = self.options.watchdog.saturating_mul(events.saturating_mul(ROUTINES).max(1));
+            self.shared.lane(lane).sent(self.options.watchdog, whole);
+            self.shared.channel.lane(lane).send(&self.request[taken.bytes.clone()]);
+            rest = &rest[taken.events..];
+            let deadline = if rest.is_empty() { Some(Instant::now() + self.options.patience) } else { None };
+            match self.wait_until(lane, deadline) {
+                Ok(Some(Reply::Delivered(refusal))) => refused = refused.or(refusal),
+                Ok(Some(_)) => {
+                    self.damaged(channel::Damage::Reply { lane });
+                    return Delivery::Gone;
+                }
+                Ok(None) => {
+                    let ticket = Ticket(self.tickets);
+                    self.tickets = self.tickets.wrapping_add(1);
+                    self.pending[lane] = Some(ticket);
+                    return Delivery::Pending(ticket);
+                }
+                Err(_) => return Delivery::Gone,
+            }
+            if rest.is_empty() {
+                return Delivery::Done(Done { refused });
+            }
+        }
+    }
+
+    /// Waits up to `wait` for any pending batch to be done. `None` when none is by then.
+    pub fn finished(&mut self, wait: Duration) -> Option<(Ticket, Delivery)> {
+        let deadline = Instant::now() + wait;
+        loop {
+            let bell = self.shared.channel.bell().load(Ordering::SeqCst);
+            self.collect();
+            if let Some(told) = self.told.pop_front() {
+                return Some(told);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.pending.iter().all(Option::is_none) {
+                return None;
+            }
+            channel::wait(self.shared.channel.bell(), bell, Some(left.min(LOOK)));
+        }
+    }
+
+    /// Waits for pending batches, unloads every driver, has the kernel look for leaks and sum up, and
+    /// ends the host. What is left to do is to [`drain`](Self::drain).
+    ///
+    /// # Errors
+    /// [`BenchError::Gone`] when the host died, before or of it.
+    pub fn finish(&mut self) -> Result<(), BenchError> {
+        if self.finished {
+            return Ok(());
+        }
+        while self.pending.iter().any(Option::is_some) {
+            self.collect_or_sleep();
+        }
+        match self.ask(&Request::Finish)? {
+            Reply::Done => {
+                self.finished = true;
+                Ok(())
+            }
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// How the bench stands.
+    pub fn status(&self) -> Status {
+        if self.finished {
+            Status::Finished
+        } else if self.shared.death().is_some() {
+            Status::Stopped
+        } else {
+            Status::Running
+        }
+    }
+
+    /// What of the sandbox is in force.
+    pub fn sandbox(&self) -> &Report {
+        &self.report
+    }
+
+    /// The host's process id, for those who want to look at it.
+    pub fn host_pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// A lane on which nothing is pending; `None` when the host is dead. The lowest, whose worker's
+    /// memory is warm.
+    fn free_lane(&mut self) -> Option<usize> {
+        loop {
+            if self.finished || self.shared.death().is_some() {
+                return None;
+            }
+            if let Some(lane) = self.pending.iter().position(Option::is_none) {
+                return Some(lane);
+            }
+            self.collect_or_sleep();
+        }
+    }
+
+    /// Looks for pending batches that are done; when there are none, sleeps until something happens.
+    fn collect_or_sleep(&mut self) {
+        let bell = self.shared.channel.bell().load(Ordering::SeqCst);
+        let before = self.told.len();
+        self.collect();
+        if self.told.len() == before {
+            channel::wait(self.shared.channel.bell(), bell, Some(LOOK));
+        }
+    }
+
+    /// Takes the replies of pending batches that are done, and records where they stand in the way.
+    fn collect(&mut self) {
+        for lane in 0..LANES {
+            let Some(ticket) = self.pending[lane] else { continue };
+            let delivery = match self.wait_until(lane, Some(Instant::now())) {
+                Ok(None) => continue,
+                Ok(Some(Reply::Delivered(refused))) => Delivery::Done(Done { refused }),
+                Ok(Some(_)) => {
+                    self.damaged(channel::Damage::Reply { lane });
+                    Delivery::Gone
+                }
+                Err(_) => Delivery::Gone,
+            };
+            self.pending[lane] = None;
+            self.told.push_back((ticket, delivery));
+        }
+    }
+
+    /// Sends a request that is waited for, and waits.
+    fn ask(&mut self, request: &Request<'_>) -> Result<Reply, BenchError> {
+        let lane = self.free_lane().ok_or(BenchError::Gone)?;
+        let used =
+            wire::encode(request, &mut self.request).map_err(|_| BenchError::TooLong(REQUEST_BYTES))?;
+        self.shared.lane(lane).sent(self.options.entry_watchdog, self.options.entry_watchdog);
+        self.shared.channel.lane(lane).send(&self.request[..used]);
+        self.wait(lane)
+    }
+
+    fn wait(&mut self, lane: usize) -> Result<Reply, BenchError> {
+        loop {
+            if let Some(reply) = self.wait_until(lane, None)? {
+                return Ok(reply);
+            }
+        }
+    }
+
+    /// Waits for a lane's reply until `deadline` (for ever when `None`; the watchdog sees to it that it
+    /// ends). `None` when the time is up. Takes records out when they are in the way.
+    fn wait_until(&mut self, lane: usize, deadline: Option<Instant>) -> Result<Option<Reply>, BenchError> {
+        let mut dead = false;
+        loop {
+            let until = if dead { Instant::now() } else { deadline.unwrap_or_else(|| Instant::now() + LOOK) };
+            match self.shared.channel.lane(lane).wait_reply(until, &mut self.spins[lane]) {
+                Ok(Waited::Replied) => break,
+                Ok(Waited::Pending) if dead => return Err(BenchError::Gone),
+                // It may have replied before it died: one more look.
+                Ok(Waited::Pending) if self.shared.death().is_some() => dead = true,
+                Ok(Waited::Pending) if deadline.is_some() => return Ok(None),
+                Ok(Waited::Pending) => {}
+                Ok(Waited::Full) => {
+                    let pulled = self.shared.inbox().pull(&self.shared.channel, lane);
+                    if let Err(damage) = pulled {
+                        return Err(self.damaged(damage));
+                    }
+                }
+                Ok(Waited::Dead) if self.shared.death().is_some() => return Err(BenchError::Gone),
+                Ok(Waited::Dead) => {
+                    return Err(self.damaged(channel::Damage::State { lane, state: 3 }));
+                }
+                Err(damage) => return Err(self.damaged(damage)),
+            }
+        }
+        self.shared.lane(lane).replied();
+        let mut bytes = std::mem::take(&mut self.reply);
+        let taken = self.shared.channel.lane(lane).take_reply(&mut bytes);
+        let reply = taken
+            .and_then(|()| wire::decode(&bytes).map_err(|_| channel::Damage::Reply { lane }))
+            .map(|(reply, _)| reply);
+        self.reply = bytes;
+        match reply {
+            Ok(reply) => Ok(Some(reply)),
+            Err(damage) => Err(self.damaged(damage)),
+        }
+    }
+
+    /// The channel is not what it should be: ends the host, and waits until it is dead, so that what
+    /// follows is in order.
+    fn damaged(&self, damage: channel::Damage) -> BenchError {
+        end(&*self.shared, &self.pidfd, Reason::Damaged(damage));
+        while self.shared.death().is_none() {
+            let bell = self.shared.channel.bell().load(Ordering::SeqCst);
+            if self.shared.death().is_none() {
+                channel::wait(self.shared.channel.bell(), bell, Some(Duration::from_millis(10)));
+            }
+        }
+        BenchError::Gone
+    }
+
+    /// Writes as many events as fit into the request, at least one.
+    fn encode(&mut self, batch: &[Event<'_>]) -> Encoded {
+        // The events first, behind room for what says how many they are.
+        let (head, body) = self.request.split_at_mut(HEAD);
+        let (mut end, mut count, mut events) = (0, 0, 0);
+        for event in batch {
+            match wire::encode(event, &mut body[end..]) {
+                Ok(used) => (end, count) = (end + used, count + 1),
+                Err(_) if events > 0 => break,
+                // Names as long as this are no machine's; whoever made them up is not told.
+                Err(_) => {
+                    if let Ok(used) = wire::encode(&cut(event), &mut body[end..]) {
+                        (end, count) = (end + used, count + 1);
+                    }
+                }
+            }
+            events += 1;
+        }
+        let mut deliver = [0; HEAD];
+        let used = wire::encode(&Request::Deliver { count }, &mut deliver).unwrap_or(0);
+        head[HEAD - used..].copy_from_slice(&deliver[..used]);
+        Encoded { events, bytes: HEAD - used..HEAD + end }
+    }
+}
+
+/// Room for the encoded [`Request::Deliver`].
+const HEAD: usize = 16;
+
+/// How much of a batch is in the request.
+struct Encoded {
+    events: usize,
+    /// Where in the buffer the request is.
+    bytes: std::ops::Range<usize>,
+}
+
+/// An event that is too long for any NT machine, cut to what one could hold.
+fn cut(event: &Event<'_>) -> Event<'static> {
+    fn shorten(text: &str) -> String {
+        let mut units = 0;
+        text.chars()
+            .take_while(|c| {
+                units += c.len_utf16();
+                units <= LONGEST_COMMAND_LINE
+            })
+            .collect()
+    }
+    let name = |name: &event::Name<'_>| event::Name {
+        nt: shorten(&name.nt).into(),
+        host: name.host.as_deref().map(|host| shorten(host).into()),
+    };
+    let process = |process: &event::Process<'_>| event::Process {
+        image: process.image.as_ref().map(name),
+        command_line: process.command_line.as_deref().map(|line| shorten(line).into()),
+        process: process.process,
+        parent: process.parent,
+        creator: process.creator,
+        first_thread: process.first_thread,
+        open_name_available: process.open_name_available,
+        architecture: process.architecture,
+    };
+    let kind = match &event.kind {
+        EventKind::ProcessPresent(it) => EventKind::ProcessPresent(process(it)),
+        EventKind::ProcessClone(it) => EventKind::ProcessClone(process(it)),
+        EventKind::ProcessCreate(it) => EventKind::ProcessCreate(process(it)),
+        EventKind::ImageLoad(it) => EventKind::ImageLoad(event::Image {
+            name: it.name.as_ref().map(name),
+            process: it.process,
+            base: it.base,
+            size: it.size,
+            architecture: it.architecture,
+            partial: it.partial,
+            conflicting: it.conflicting,
+        }),
+        EventKind::ProcessExit(it) => EventKind::ProcessExit(*it),
+        EventKind::ThreadCreate(it) => EventKind::ThreadCreate(*it),
+        EventKind::ThreadExit(it) => EventKind::ThreadExit(*it),
+    };
+    Event { time: event.time, context: event.context, kind }
+}
+
+fn unexpected(reply: Reply) -> BenchError {
+    let message = match reply {
+        Reply::Rejected(why) => why,
+        other => format!("it answered {other:?}, which is no answer to this request"),
+    };
+    BenchError::Refused { status: nt_abi::STATUS_UNSUCCESSFUL, message }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        end(&*self.shared, &self.pidfd, Reason::Closed);
+        if let Some(watcher) = self.watcher.take() {
+            let _ = watcher.join();
+        }
+    }
+}

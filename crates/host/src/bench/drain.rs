@@ -1,0 +1,117 @@
+//! The records of all lanes, handed over in one order.
+
+use event::{Body, Record};
+
+use super::client::Bench;
+use super::shared::RINGS;
+use super::stop::{self, Module};
+use crate::channel::Damage;
+use crate::process::{Reason, end};
+
+impl Bench {
+    /// Hands over every record that is there, in the order of their time; those of one lane (so: those
+    /// of one batch) stay in the order in which they were written. After the host's death the last
+    /// one is a [`Stop`](event::Stop), once.
+    ///
+    /// Records wait in the channel and, when it is full, in memory until they are drained: a bench
+    /// that runs long is drained often.
+    pub fn drain(&mut self, sink: &mut dyn FnMut(&Record<'_>)) {
+        // Asked first: what a dead host has written is all there when it is taken below.
+        let death = self.shared.death();
+        let mut taken = std::mem::take(&mut self.taken);
+        let pulled = {
+            let mut inbox = self.shared.inbox();
+            let pulled = (0..RINGS).try_for_each(|lane| inbox.pull(&self.shared.channel, lane));
+            std::mem::swap(&mut inbox.bytes, &mut taken);
+            pulled
+        };
+        if let Err(damage) = pulled.and_then(|()| self.hand_over(&taken, sink)) {
+            end(&*self.shared, &self.pidfd, Reason::Damaged(damage));
+        }
+        for bytes in &mut taken {
+            bytes.clear();
+        }
+        self.taken = taken;
+        if let Some(death) = death
+            && !self.stopped
+            && !self.finished
+        {
+            self.stopped = true;
+            sink(&stop::record(&self.shared, death, &self.modules));
+        }
+    }
+
+    /// Merges the lanes by time.
+    fn hand_over(
+        &mut self,
+        taken: &[Vec<u8>; RINGS],
+        sink: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<(), Damage> {
+        let mut rest: [&[u8]; RINGS] = std::array::from_fn(|lane| taken[lane].as_slice());
+        let mut heads: [Option<Record<'_>>; RINGS] = std::array::from_fn(|_| None);
+        let mut damage = Ok(());
+        for (lane, (head, rest)) in heads.iter_mut().zip(&mut rest).enumerate() {
+            *head = next(lane, rest).unwrap_or_else(|damaged| {
+                damage = Err(damaged);
+                None
+            });
+        }
+        loop {
+            let first =
+                heads.iter().enumerate().filter_map(|(lane, head)| Some((due(head.as_ref()?), lane))).min();
+            let Some((_, lane)) = first else { break };
+            let following = next(lane, &mut rest[lane]).unwrap_or_else(|damaged| {
+                damage = Err(damaged);
+                None
+            });
+            if let Some(record) = std::mem::replace(&mut heads[lane], following) {
+                self.hand(&record, sink);
+            }
+        }
+        damage
+    }
+
+    fn hand(&mut self, record: &Record<'_>, sink: &mut dyn FnMut(&Record<'_>)) {
+        match &record.body {
+            // Two processors may stop at once; a host ends once.
+            Body::Stop(_) if std::mem::replace(&mut self.stopped, true) => return,
+            Body::DriverLoad { driver, path, base, size, .. } => {
+                self.modules.push(Module {
+                    driver: *driver,
+                    // As the kernel calls it in its own stacks.
+                    name: path.rsplit(['/', '\\']).next().unwrap_or(path).to_owned(),
+                    base: *base,
+                    size: *size,
+                });
+            }
+            Body::DriverUnload { driver, elapsed: Some(_) } => {
+                self.modules.retain(|module| module.driver != *driver)
+            }
+            _ => {}
+        }
+        sink(record);
+    }
+}
+
+/// When a record's turn is: a stop is the last of its host.
+fn due(record: &Record<'_>) -> i64 {
+    if matches!(record.body, Body::Stop(_)) { i64::MAX } else { record.time.0 }
+}
+
+/// The next record of a lane.
+fn next<'a>(lane: usize, rest: &mut &'a [u8]) -> Result<Option<Record<'a>>, Damage> {
+    let Some((length, after)) = rest.split_first_chunk::<4>() else { return Ok(None) };
+    let Some((message, after)) = after.split_at_checked(u32::from_le_bytes(*length) as usize) else {
+        *rest = &[];
+        return Ok(None);
+    };
+    *rest = after;
+    match event::wire::decode(message) {
+        Ok((record, _)) => Ok(Some(record)),
+        Err(error) => {
+            // What follows in this lane is no better.
+            *rest = &[];
+            Err(Damage::Record { lane, why: error.to_string() })
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The bench's side: a simulated NT machine, as a value.
+//!
+//! ```text
+//!   Bench ── client.rs    load, deliver, finished, finish
+//!     ├───── shared.rs    what it shares with its watcher: channel, inbox, how the host ended
+//!     ├───── drain.rs     records of all lanes in one order
+//!     └───── stop.rs      a dead host as the last record
+//! ```
+
+mod client;
+mod delivery;
+mod drain;
+mod error;
+mod options;
+mod shared;
+mod stop;
+
+pub use client::{Bench, Status};
+pub use delivery::{Delivery, Done, Ticket};
+pub use error::BenchError;
+pub use options::BenchOptions;

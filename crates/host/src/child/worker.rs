@@ -1,0 +1,164 @@
+//! The worker of a lane: takes requests, calls the kernel, replies.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use event::{Event, wire};
+
+use super::main::exit;
+use super::recorder::{RECORDER, Recorder};
+use crate::channel::{Channel, LANES, REPLY_BYTES, STAGING, STAGING_BYTES, Spin};
+use crate::executive::{self, Executive, Failure, Which};
+use crate::protocol::{Refusal, Reply, Request};
+use crate::sandbox::Report;
+
+/// Address space for a worker's stack. A kernel stack is 24 KiB on Windows; more only takes memory where used.
+const STACK: usize = 1 << 20;
+/// The longest message in a reply: the rest of a reply fits beside it.
+const LONGEST_MESSAGE: usize = REPLY_BYTES - 256;
+
+/// What the workers share.
+pub(super) struct Host {
+    channel: &'static Channel,
+    which: Which,
+    /// What of the sandbox is in force.
+    report: Report,
+    executive: OnceLock<&'static dyn Executive>,
+    /// How many lanes have a worker.
+    workers: AtomicUsize,
+}
+
+impl Host {
+    pub(super) fn new(channel: &'static Channel, which: Which, report: Report) -> Self {
+        Self { channel, which, report, executive: OnceLock::new(), workers: AtomicUsize::new(1) }
+    }
+
+    /// Starts the worker of a lane.
+    pub(super) fn start(&'static self, lane: usize) -> std::io::Result<()> {
+        let builder = std::thread::Builder::new().name(format!("lane-{lane}")).stack_size(STACK);
+        builder.spawn(move || run(self, lane)).map(drop)
+    }
+
+    /// Starts the worker of the lane after `lane`, if there is one and nobody did.
+    fn provide_next(&'static self, lane: usize) {
+        let next = lane + 1;
+        if next >= LANES
+            || self.workers.compare_exchange(next, next + 1, Ordering::Relaxed, Ordering::Relaxed).is_err()
+        {
+            return;
+        }
+        if self.start(next).is_err() {
+            // The bench uses lanes from the lowest, and waits where there is none; try again next time.
+            self.workers.store(next, Ordering::Relaxed);
+        }
+    }
+
+    fn boot(&self, config: crate::protocol::Config) -> Reply {
+        match executive::boot(self.which, config, &RECORDER) {
+            Ok(executive) => {
+                let _ = self.executive.set(executive);
+                Reply::Booted(self.report.clone())
+            }
+            Err(failure) => failed(failure),
+        }
+    }
+
+    fn answer(&self, request: &[u8]) -> Reply {
+        let (request, rest) = match wire::decode::<Request<'_>>(request) {
+            Ok(both) => both,
+            Err(error) => return Reply::Rejected(error.to_string()),
+        };
+        match (self.executive.get(), request) {
+            (_, Request::Probe) => Reply::Booted(self.report.clone()),
+            (None, Request::Boot(config)) => self.boot(config),
+            (Some(&executive), request) => self.serve(executive, request, rest),
+            (None, _) => Reply::Rejected("the first request must be to boot".into()),
+        }
+    }
+
+    fn serve(&self, executive: &dyn Executive, request: Request<'_>, rest: &[u8]) -> Reply {
+        match request {
+            Request::Deliver { count } => deliver(executive, count, rest),
+            Request::Boot(_) | Request::Probe => Reply::Rejected("it has booted".into()),
+            Request::SetValue { service, name, value } => done(executive.set_value(service, name, value)),
+            Request::Load { name, path, length } => {
+                let length = usize::try_from(length).unwrap_or(usize::MAX).min(STAGING_BYTES);
+                // SAFETY: the bench leaves the staging area alone until the reply to this request.
+                let image = unsafe { self.channel.slice(STAGING, length) };
+                let loaded = executive.load(name, path, image);
+                self.channel.clear_staging();
+                loaded.map_or_else(failed, Reply::Loaded)
+            }
+            Request::Unload { driver } => done(executive.unload(driver)),
+            Request::Finish => {
+                executive.finish();
+                Reply::Done
+            }
+        }
+    }
+}
+
+/// Serves a lane for ever. Called once per lane, on its thread.
+fn run(host: &'static Host, lane: usize) -> ! {
+    Recorder::own(lane);
+    if let Some(executive) = host.executive.get() {
+        executive.attach(lane);
+    }
+    let channel_lane = host.channel.lane(lane);
+    let mut buffer = vec![0; REPLY_BYTES];
+    let mut first = true;
+    let mut spin = Spin::for_requests();
+    loop {
+        let (at, length) = channel_lane.wait_request(&mut spin);
+        if lane > 0 && first {
+            host.provide_next(lane);
+        }
+        // SAFETY: the bench leaves a request alone until its reply.
+        let request = unsafe { host.channel.slice(at, length) };
+        let reply = host.answer(request);
+        let last = reply == Reply::Done && matches!(wire::decode(request), Ok((Request::Finish, _)));
+        let used = wire::encode(&reply, &mut buffer).unwrap_or(0);
+        channel_lane.reply(buffer.get(..used).unwrap_or_default());
+        if last {
+            exit(0);
+        }
+        if lane == 0 && first {
+            // After the reply to `Boot`, where it keeps nobody waiting.
+            host.provide_next(lane);
+        }
+        first = false;
+    }
+}
+
+/// Delivers events one by one, as they come off the buffer. All of them: which ones NT does not send
+/// after a refusal (R-VETO-08) is for the kernel to know.
+fn deliver(executive: &dyn Executive, count: u32, mut rest: &[u8]) -> Reply {
+    let mut refusal: Option<Refusal> = None;
+    for _ in 0..count {
+        let event: Event<'_>;
+        (event, rest) = match wire::decode(rest) {
+            Ok(both) => both,
+            Err(error) => return Reply::Rejected(error.to_string()),
+        };
+        // The watchdog sees that the lane goes on.
+        RECORDER.enter(None);
+        if let Some((status, driver)) = executive.deliver(&event)
+            && refusal.is_none()
+        {
+            refusal = Some(Refusal { process: event.process(), status, driver });
+        }
+    }
+    Reply::Delivered(refusal)
+}
+
+fn done(result: Result<(), Failure>) -> Reply {
+    result.map_or_else(failed, |()| Reply::Done)
+}
+
+fn failed(failure: Failure) -> Reply {
+    let Failure { status, mut message } = failure;
+    if message.len() > LONGEST_MESSAGE {
+        message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
+    }
+    Reply::Failed { status, message }
+}

@@ -1,0 +1,56 @@
+//! What a host needs of the kernel it runs, so that another can stand in for it.
+
+use event::{DriverId, Event};
+use nt_abi::NTSTATUS;
+
+use crate::child::Recorder;
+use crate::protocol::{Config, Value};
+
+/// Something did not work, with the status that a driver's loader would see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// The status.
+    pub(crate) status: NTSTATUS,
+    /// Why, and what to do.
+    pub(crate) message: String,
+}
+
+/// The kernel as its host sees it. Called on the threads of lanes, several at once.
+pub(crate) trait Executive: Sync {
+    /// Makes the calling thread, a lane's, one that may run drivers.
+    fn attach(&self, lane: usize);
+    /// Writes a value under a service's `Parameters` key.
+    fn set_value(&self, service: &str, name: &str, value: Value<'_>) -> Result<(), Failure>;
+    /// Maps and binds an image and runs its DriverEntry.
+    fn load(&self, name: &str, path: &str, image: &[u8]) -> Result<DriverId, Failure>;
+    /// Unloads a driver.
+    fn unload(&self, driver: DriverId) -> Result<(), Failure>;
+    /// Tells every routine; answers the status of a refused process creation and who wrote it.
+    fn deliver(&self, event: &Event<'_>) -> Option<(NTSTATUS, Option<DriverId>)>;
+    /// Unloads every driver, looks for leaks and sums up.
+    fn finish(&self);
+}
+
+/// Which executive a host runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// The kernel.
+    #[default]
+    Kernel,
+    /// The stand-in of this crate's tests.
+    #[cfg(any(test, feature = "trial"))]
+    Trial,
+}
+
+/// Starts an executive. The calling thread is lane 0's.
+pub(crate) fn boot(
+    which: Which,
+    config: Config,
+    recorder: &'static Recorder,
+) -> Result<&'static dyn Executive, Failure> {
+    match which {
+        Which::Kernel => crate::kernel_executive::boot(config, recorder),
+        #[cfg(any(test, feature = "trial"))]
+        Which::Trial => Ok(crate::trial::boot(config, recorder)),
+    }
+}

@@ -1,0 +1,128 @@
+//! The kernel as an [`Executive`](crate::executive::Executive).
+
+use event::{DriverId, Event, Family, Record};
+use kernel::{Kernel, Running};
+use machine::Processor;
+use nt_abi::{NTSTATUS, Profile, STATUS_INVALID_PARAMETER, STATUS_UNSUCCESSFUL};
+
+use crate::channel::InFlight;
+use crate::child::Recorder;
+use crate::executive::{Executive, Failure};
+use crate::protocol::{Config, Value};
+
+/// Boots the kernel. The calling thread becomes a processor.
+pub(crate) fn boot(config: Config, recorder: &'static Recorder) -> Result<&'static dyn Executive, Failure> {
+    let profile: Profile = config.profile.parse().map_err(|_| Failure {
+        status: STATUS_INVALID_PARAMETER,
+        message: format!("there is no profile {}", config.profile),
+    })?;
+    attach_processor()?;
+    let config = kernel::Config { profile, accept_duplicates: config.accept_duplicates };
+    let kernel = kernel::boot(config, Box::leak(Box::new(IntoRings(recorder))));
+    kernel.adopt_this_thread();
+    Ok(Box::leak(Box::new(KernelExecutive(kernel))))
+}
+
+/// Makes the calling thread a processor for as long as it lives.
+fn attach_processor() -> Result<(), Failure> {
+    let processor = Processor::attach()
+        .map_err(|error| Failure { status: STATUS_UNSUCCESSFUL, message: error.to_string() })?;
+    // The threads of a host end with it.
+    std::mem::forget(processor);
+    Ok(())
+}
+
+struct KernelExecutive(&'static Kernel);
+
+impl Executive for KernelExecutive {
+    fn attach(&self, lane: usize) {
+        // Lane 0's thread has booted the kernel, and is a processor since.
+        if lane == 0 || machine::is_attached() {
+            return;
+        }
+        match attach_processor() {
+            Ok(()) => self.0.adopt_this_thread(),
+            // 16 lanes against 64 processors: only a driver with dozens of threads comes here. The panic hook tells
+            // the bench.
+            Err(failure) => panic!("{}", failure.message),
+        }
+    }
+
+    fn set_value(&self, service: &str, name: &str, value: Value<'_>) -> Result<(), Failure> {
+        self.0.set_service_value(service, name, registry(value));
+        Ok(())
+    }
+
+    fn load(&self, name: &str, path: &str, image: &[u8]) -> Result<DriverId, Failure> {
+        self.0
+            .load_driver(name, path, image)
+            .map_err(|error| Failure { status: error.status(), message: error.to_string() })
+    }
+
+    fn unload(&self, driver: DriverId) -> Result<(), Failure> {
+        self.0
+            .unload_driver(driver)
+            .map_err(|error| Failure { status: STATUS_UNSUCCESSFUL, message: error.to_string() })
+    }
+
+    fn deliver(&self, event: &Event<'_>) -> Option<(NTSTATUS, Option<DriverId>)> {
+        self.0.deliver_event(event).map(|refused| (refused.status, refused.driver))
+    }
+
+    fn finish(&self) {
+        self.0.unload_all();
+    }
+}
+
+fn registry(value: Value<'_>) -> kernel::RegistryValue {
+    use kernel::RegistryValue;
+    match value {
+        Value::Dword(number) => RegistryValue::Dword(number),
+        Value::Qword(number) => RegistryValue::Qword(number),
+        Value::String(text) => RegistryValue::Sz(text.into_owned()),
+        Value::ExpandString(text) => RegistryValue::ExpandSz(text.into_owned()),
+        Value::MultiString(items) => RegistryValue::MultiSz(items.into_iter().map(Into::into).collect()),
+        Value::Binary(bytes) => RegistryValue::Binary(bytes.into_owned()),
+    }
+}
+
+/// A family as the channel writes it.
+fn number(family: Family) -> u32 {
+    match family {
+        Family::Process => 0,
+        Family::Thread => 1,
+        Family::Image => 2,
+    }
+}
+
+fn family(number: u32) -> Option<Family> {
+    [Family::Process, Family::Thread, Family::Image]
+        .into_iter()
+        .find(|&family| self::number(family) == number)
+}
+
+/// The kernel's records, into the rings.
+struct IntoRings(&'static Recorder);
+
+impl kernel::Recorder for IntoRings {
+    fn record(&self, record: &Record<'_>) {
+        self.0.record(record);
+    }
+
+    fn running(&self, now: Option<Running>) -> Option<Running> {
+        let before = self.0.enter(now.map(|running| InFlight {
+            driver: running.driver.0,
+            family: running.family.map(number),
+            routine: running.routine,
+        }))?;
+        Some(Running {
+            driver: DriverId(before.driver),
+            routine: before.routine,
+            family: before.family.and_then(family),
+        })
+    }
+
+    fn halt(&self) -> ! {
+        crate::child::exit(crate::child::EXIT_STOPPED)
+    }
+}

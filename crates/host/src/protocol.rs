@@ -1,0 +1,109 @@
+//! What a bench asks its host and what it is told, as messages of a lane.
+
+use std::borrow::Cow;
+
+use event::{DriverId, ProcessId};
+use nt_abi::NTSTATUS;
+use serde::{Deserialize, Serialize};
+
+use crate::sandbox::Report;
+
+/// How the kernel in a host is to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// The Windows that is stood in for, by its name (`win11-24h2`).
+    pub profile: String,
+    /// Whether a process routine may be registered twice (contested point C1 of the semantics).
+    pub accept_duplicates: bool,
+}
+
+/// A value of a service's `Parameters` key in the registry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Value<'a> {
+    /// `REG_DWORD`.
+    Dword(u32),
+    /// `REG_QWORD`.
+    Qword(u64),
+    /// `REG_SZ`.
+    String(Cow<'a, str>),
+    /// `REG_EXPAND_SZ`.
+    ExpandString(Cow<'a, str>),
+    /// `REG_MULTI_SZ`.
+    MultiString(Vec<Cow<'a, str>>),
+    /// `REG_BINARY`.
+    Binary(Cow<'a, [u8]>),
+}
+
+/// A process creation that ended with an error status (R-VETO-03).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The refused process.
+    pub process: ProcessId,
+    /// What its creation ends with.
+    pub status: NTSTATUS,
+    /// The driver that wrote the status last.
+    pub driver: Option<DriverId>,
+}
+
+/// What a bench asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Request<'a> {
+    /// Start. The first request of a host, on lane 0, there before the host is.
+    Boot(Config),
+    /// Say what of the sandbox is in force; nothing needs to have booted.
+    Probe,
+    /// Write a registry value.
+    SetValue {
+        /// The service.
+        service: &'a str,
+        /// The value's name.
+        name: &'a str,
+        /// The value.
+        #[serde(borrow)]
+        value: Value<'a>,
+    },
+    /// Load the image that lies at the start of the staging area.
+    Load {
+        /// The service's name.
+        name: &'a str,
+        /// The file it came from.
+        path: &'a str,
+        /// Its length in bytes.
+        length: u64,
+    },
+    /// Deliver events: so many, encoded one after the other behind this message, so that the host
+    /// can take one at a time and allocates nothing.
+    Deliver {
+        /// How many.
+        count: u32,
+    },
+    /// Unload a driver.
+    Unload {
+        /// Which.
+        driver: DriverId,
+    },
+    /// Unload every driver, look for leaks, sum up, end.
+    Finish,
+}
+
+/// What a bench is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Reply {
+    /// To `Boot` and `Probe`.
+    Booted(Report),
+    /// To `SetValue`, `Unload` and `Finish`.
+    Done,
+    /// To `Load`.
+    Loaded(DriverId),
+    /// To `Load` and `Unload`: it did not work.
+    Failed {
+        /// With which status, where there is one: DriverEntry's, or the loader's.
+        status: NTSTATUS,
+        /// Why, and what to do.
+        message: String,
+    },
+    /// To `Deliver`.
+    Delivered(Option<Refusal>),
+    /// The request could not be read or makes no sense here.
+    Rejected(String),
+}
