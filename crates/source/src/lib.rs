@@ -1,0 +1,12 @@
+//! Where events come from.
+//!
+//! ```text
+//!   live/  a command tree on this machine, held still by ptrace while drivers decide
+//!     │
+//!     └──Event batch──▶ Recipient (a bench) ──Reply (verdict)──▶ applied to the tree
+//! ```
+
+pub mod live;
+mod recipient;
+
+pub use recipient::{Delivery, Recipient, Refusal, Reply, Ticket};

@@ -1,0 +1,50 @@
+//! Who takes the events of a source.
+
+use std::time::Duration;
+
+use event::{DriverId, Event, ProcessId};
+use nt_abi::NTSTATUS;
+
+/// Names a batch whose delivery goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ticket(pub u32);
+
+/// A process creation that ended with an error status (R-VETO-03).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The refused process.
+    pub process: ProcessId,
+    /// What its creation ends with.
+    pub status: NTSTATUS,
+    /// The driver that wrote the status last.
+    pub driver: Option<DriverId>,
+}
+
+/// What came of a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reply {
+    /// The refusal, where the batch held a process creation and a driver refused it. The events
+    /// of the batch after the refused creation were not delivered, save those that NT sends all the same.
+    pub refused: Option<Refusal>,
+}
+
+/// How far the delivery of a batch has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// Every routine has returned.
+    Done(Reply),
+    /// A routine takes its time; the source holds this batch's thread still and goes on with others.
+    Pending(Ticket),
+    /// There is nobody to deliver to any more: the source lets its command go on unwatched.
+    Gone,
+}
+
+/// Takes events of a live source: a bench.
+pub trait Recipient {
+    /// Delivers what one held-still thread did, in order. All events of a batch have one context
+    /// or follow each other within one stop of the thread.
+    fn deliver(&mut self, batch: &[Event<'_>]) -> Delivery;
+
+    /// Waits up to `wait` for any pending batch to be done.
+    fn finished(&mut self, wait: Duration) -> Option<(Ticket, Delivery)>;
+}
