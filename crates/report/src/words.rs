@@ -1,0 +1,181 @@
+//! NT's and our own words for values, the same in every format.
+
+use event::{Architecture, Body, EventKind, Family, Flavour, LeakKind, Level, Severity, StopKind};
+use nt_abi::{BugCheckCode, NTSTATUS};
+
+/// A status as eight digits, `0xC0000022`.
+pub(crate) fn status_code(status: NTSTATUS) -> String {
+    format!("0x{:08X}", status.as_u32())
+}
+
+/// What the four parameters of a bug check mean; empty where they mean nothing or it is not known.
+pub(crate) fn bug_check_parameters(code: u32) -> [&'static str; 4] {
+    BugCheckCode(code).parameters().copied().unwrap_or_default()
+}
+
+pub(crate) fn family(family: Family) -> &'static str {
+    match family {
+        Family::Process => "process",
+        Family::Thread => "thread",
+        Family::Image => "image",
+    }
+}
+
+pub(crate) fn flavour(flavour: Flavour) -> &'static str {
+    match flavour {
+        Flavour::Plain => "plain",
+        Flavour::Ex => "ex",
+        Flavour::Ex2 => "ex2",
+    }
+}
+
+/// The NT routine by which something was registered or removed.
+pub(crate) fn registrar(family: Family, flavour: Flavour, removed: bool) -> &'static str {
+    match (family, flavour, removed) {
+        (Family::Process, Flavour::Plain, _) => "PsSetCreateProcessNotifyRoutine",
+        (Family::Process, Flavour::Ex, _) => "PsSetCreateProcessNotifyRoutineEx",
+        (Family::Process, Flavour::Ex2, _) => "PsSetCreateProcessNotifyRoutineEx2",
+        (Family::Thread, _, true) => "PsRemoveCreateThreadNotifyRoutine",
+        (Family::Thread, Flavour::Plain, false) => "PsSetCreateThreadNotifyRoutine",
+        (Family::Thread, _, false) => "PsSetCreateThreadNotifyRoutineEx",
+        (Family::Image, _, true) => "PsRemoveLoadImageNotifyRoutine",
+        (Family::Image, Flavour::Plain, false) => "PsSetLoadImageNotifyRoutine",
+        (Family::Image, _, false) => "PsSetLoadImageNotifyRoutineEx",
+    }
+}
+
+pub(crate) fn architecture(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::X64 => "x64",
+        Architecture::X86 => "x86",
+        Architecture::Other => "other",
+    }
+}
+
+pub(crate) fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Warning => "warning",
+        Severity::Error => "error",
+    }
+}
+
+pub(crate) fn level(level: Level) -> &'static str {
+    match level {
+        Level::Info => "info",
+        Level::Warning => "warning",
+    }
+}
+
+pub(crate) fn stop_kind(kind: StopKind) -> &'static str {
+    match kind {
+        StopKind::BugCheck => "bug_check",
+        StopKind::Hang => "hang",
+        StopKind::Unimplemented => "unimplemented",
+        StopKind::HostDied => "host_died",
+    }
+}
+
+pub(crate) fn leak_kind(kind: LeakKind) -> &'static str {
+    match kind {
+        LeakKind::Pool => "pool",
+        LeakKind::Device => "device",
+        LeakKind::SymbolicLink => "symbolic_link",
+        LeakKind::Routine => "routine",
+        LeakKind::Thread => "thread",
+        LeakKind::Handle => "handle",
+        LeakKind::Other => "other",
+    }
+}
+
+/// The things of a kind in words, for one and for several.
+pub(crate) fn leak_words(kind: LeakKind) -> (&'static str, &'static str) {
+    match kind {
+        LeakKind::Pool => ("pool allocation", "pool allocations"),
+        LeakKind::Device => ("device object", "device objects"),
+        LeakKind::SymbolicLink => ("symbolic link", "symbolic links"),
+        LeakKind::Routine => ("registered routine", "registered routines"),
+        LeakKind::Thread => ("system thread", "system threads"),
+        LeakKind::Handle => ("open handle", "open handles"),
+        LeakKind::Other => ("thing", "things"),
+    }
+}
+
+/// Whether a record must reach its reader at once, whatever the pace: it may be the last.
+pub(crate) fn is_urgent(body: &Body<'_>) -> bool {
+    match body {
+        Body::Verdict { status, .. } | Body::DriverStart { status, .. } => !status.is_success(),
+        Body::Finding(_) | Body::Stop(_) | Body::CommandExit { .. } | Body::End => true,
+        _ => false,
+    }
+}
+
+/// The tag of a record.
+pub(crate) fn record_type(body: &Body<'_>) -> &'static str {
+    match body {
+        Body::Start { .. } => "start",
+        Body::DriverLoad { .. } => "driver_load",
+        Body::DriverStart { .. } => "driver_start",
+        Body::DriverUnload { .. } => "driver_unload",
+        Body::Registration { .. } => "registration",
+        Body::Event(event) => match event.kind {
+            EventKind::ProcessPresent(_) => "process_present",
+            EventKind::ProcessClone(_) => "process_clone",
+            EventKind::ProcessCreate(_) => "process_create",
+            EventKind::ProcessExit(_) => "process_exit",
+            EventKind::ThreadCreate(_) => "thread_create",
+            EventKind::ThreadExit(_) => "thread_exit",
+            EventKind::ImageLoad(_) => "image_load",
+        },
+        Body::Notification(_) => "notification",
+        Body::Verdict { .. } => "verdict",
+        Body::Debug { .. } => "debug",
+        Body::Finding(_) => "finding",
+        Body::Stop(_) => "stop",
+        Body::Leak(_) => "leak",
+        Body::Note { .. } => "note",
+        Body::CommandExit { .. } => "command_exit",
+        Body::Timing(_) => "timing",
+        Body::End => "end",
+    }
+}
+
+/// The signals of x86-64 Linux, from 1.
+const SIGNALS: [&str; 31] = [
+    "SIGHUP",
+    "SIGINT",
+    "SIGQUIT",
+    "SIGILL",
+    "SIGTRAP",
+    "SIGABRT",
+    "SIGBUS",
+    "SIGFPE",
+    "SIGKILL",
+    "SIGUSR1",
+    "SIGSEGV",
+    "SIGUSR2",
+    "SIGPIPE",
+    "SIGALRM",
+    "SIGTERM",
+    "SIGSTKFLT",
+    "SIGCHLD",
+    "SIGCONT",
+    "SIGSTOP",
+    "SIGTSTP",
+    "SIGTTIN",
+    "SIGTTOU",
+    "SIGURG",
+    "SIGXCPU",
+    "SIGXFSZ",
+    "SIGVTALRM",
+    "SIGPROF",
+    "SIGWINCH",
+    "SIGIO",
+    "SIGPWR",
+    "SIGSYS",
+];
+
+/// The name of a signal; `None` for real-time signals and numbers that are none.
+pub(crate) fn signal_name(signal: i32) -> Option<&'static str> {
+    let index = usize::try_from(signal).ok()?.checked_sub(1)?;
+    SIGNALS.get(index).copied()
+}
