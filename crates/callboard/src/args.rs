@@ -1,0 +1,201 @@
+//! What can be said on the command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use nt_abi::Profile;
+
+use crate::setting::Setting;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0-255  of `run`: the command's own exit code, or 128 + the signal that killed it
+  2      the command line makes no sense
+  120    a driver stopped the machine: bug check, hang, missing routine called
+  121    a driver's file cannot be read, is no x64 driver, or cannot be loaded
+  122    DriverEntry returned an error
+  123    this machine does not permit tracing (see `callboard doctor`)
+  124    there were findings, and --fail-on-findings was given
+  125    callboard itself failed
+  126    the command was refused by a driver, or cannot be executed
+  127    the command was not found";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  callboard run -- sh -c 'uname -a; ls /'
+      watch a command through the built-in driver
+  callboard run --set Deny='*/uname' -- sh -c 'uname -a || echo refused'
+      let the built-in driver refuse a program
+  callboard run my-driver.sys --format ndjson -o run.ndjson -- make -j2
+      your driver, and every record to a file
+  callboard run a.sys b.sys --set b:Mode:dword=1 -- ls
+      two drivers; a REG_DWORD in the Parameters key of the second";
+
+/// Runs unmodified Windows x64 kernel drivers on Linux and delivers process, thread and image notifications to them.
+///
+/// A driver (.sys) is loaded natively into a sandboxed process. It is told of every process, thread and image of
+/// a command that runs on this machine, in the context and order the NT kernel would, and may refuse a process.
+/// Callboard says what the driver did wrong.
+#[derive(Debug, Parser)]
+#[command(name = "callboard", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a command and tell drivers of everything it does
+    Run(Run),
+    /// Show what a driver is: headers, imports, notify routines, exception handling
+    Inspect(Inspect),
+    /// List the kernel routines that drivers can import
+    Exports(Exports),
+    /// Try what this machine allows, and say what is missing
+    Doctor,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page (roff) of callboard, or of one of its commands
+    Man {
+        /// The command: `run`, `inspect` …
+        command: Option<String>,
+    },
+}
+
+/// Run a command and tell drivers of everything it does.
+///
+/// Without a driver the built-in one is used: it prints a line for each notice, and refuses images that match its
+/// Deny parameter. Records go to the standard error unless -o says otherwise, so that the command's own output
+/// stays as it is. Programs started by the command are watched too, until the last of them has ended.
+#[derive(Debug, Args)]
+#[command(after_help = RUN_EXAMPLES, after_long_help = format!("{RUN_EXAMPLES}\n\n{EXIT_CODES}"))]
+pub(crate) struct Run {
+    /// Driver files (.sys), loaded in this order
+    #[arg(value_name = "DRIVER.sys")]
+    pub(crate) drivers: Vec<PathBuf>,
+
+    /// Write a value to the Parameters key of a driver's service before it is loaded
+    ///
+    /// TYPE is sz (the default), expand, multi (items separated by `;`), dword, qword or binary (hex digits).
+    /// Without SERVICE it is the last driver's; a driver's service is named as its file, without .sys.
+    #[arg(long = "set", value_name = "[SERVICE:]NAME[:TYPE]=VALUE")]
+    pub(crate) settings: Vec<Setting>,
+
+    #[command(flatten)]
+    pub(crate) profile: ProfileArgument,
+
+    /// How records are written
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub(crate) format: Format,
+
+    /// Write records to a file (`-` is the standard output); the terminal then shows only trouble
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Show only refusals, findings, stops and failures
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+
+    /// Show more: threads and single calls (-v), everything (-vv)
+    #[arg(short, long, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    /// Draw with ASCII characters only
+    #[arg(long)]
+    pub(crate) ascii: bool,
+
+    /// Stop a driver whose routine has not returned after so many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub(crate) watchdog: Duration,
+
+    /// Accept a second registration of the same process routine, as Windows was observed to do
+    #[arg(long)]
+    pub(crate) accept_duplicates: bool,
+
+    /// End with exit code 124 when a driver broke a rule
+    #[arg(long)]
+    pub(crate) fail_on_findings: bool,
+
+    /// Run drivers even where this machine cannot confine them (only for drivers that you trust)
+    #[arg(long)]
+    pub(crate) unsafe_no_sandbox: bool,
+
+    /// The command, after `--`
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// Show what a driver is: headers, imports, notify routines, exception handling.
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// The driver's file; the built-in driver when left out
+    #[arg(value_name = "DRIVER.sys")]
+    pub(crate) driver: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) profile: ProfileArgument,
+
+    /// How it is written
+    #[arg(long, value_enum, default_value_t = Listing::Human)]
+    pub(crate) format: Listing,
+}
+
+/// List the kernel routines that drivers can import, with the first Windows that has each and the IRQL it may be
+/// called at.
+#[derive(Debug, Args)]
+pub(crate) struct Exports {
+    /// Only names that contain one of these, whatever their case
+    #[arg(value_name = "TEXT")]
+    pub(crate) names: Vec<String>,
+
+    /// Only what this Windows has
+    #[arg(long, value_name = "PROFILE", value_parser = profile)]
+    pub(crate) os: Option<Profile>,
+
+    /// How it is written
+    #[arg(long, value_enum, default_value_t = Listing::Human)]
+    pub(crate) format: Listing,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct ProfileArgument {
+    /// The Windows that is stood in for
+    #[arg(long = "os", value_name = "PROFILE", default_value = "win11-24h2", value_parser = profile)]
+    pub(crate) os: Profile,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A timeline for people
+    Human,
+    /// One JSON object a line (docs/ndjson.md)
+    Ndjson,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Listing {
+    /// For people
+    Human,
+    /// For programs
+    Json,
+}
+
+fn profile(text: &str) -> Result<Profile, String> {
+    text.parse().map_err(|_| {
+        let names: Vec<_> = Profile::ALL.iter().map(|profile| profile.name()).collect();
+        format!("there is no such profile; there are {}", names.join(", "))
+    })
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| "not a number of seconds above 0".to_owned())
+}

@@ -1,0 +1,25 @@
+//! The exit codes of `callboard`, as the README lists them.
+//!
+//! `run` passes on the exit code of the command, and 128 plus the signal that killed it. Its own codes lie where
+//! few commands have theirs.
+
+/// Everything went well, or the command said 0.
+pub const SUCCESS: u8 = 0;
+/// The command line makes no sense.
+pub const USAGE: u8 = 2;
+/// A driver stopped the machine: bug check, hang, call of a routine that is not there, death of its host.
+pub const STOPPED: u8 = 120;
+/// A driver's file cannot be read, or is no x64 driver, or cannot be loaded for this profile.
+pub const BAD_DRIVER: u8 = 121;
+/// DriverEntry returned an error.
+pub const ENTRY_FAILED: u8 = 122;
+/// This machine does not permit what is needed (ptrace, seccomp).
+pub const NOT_PERMITTED: u8 = 123;
+/// There were findings, and `--fail-on-findings` was asked for.
+pub const FINDINGS: u8 = 124;
+/// Callboard itself failed: out of memory or disk, or a mistake of ours.
+pub const FAILED: u8 = 125;
+/// The command was refused by a driver, or cannot be executed.
+pub const REFUSED: u8 = 126;
+/// There is no such command.
+pub const NOT_FOUND: u8 = 127;

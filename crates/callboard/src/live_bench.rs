@@ -1,0 +1,125 @@
+//! A bench that takes the events of a live source, and hands all records to one sink.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use event::{Body, Event, Level, Record, Time};
+use host::Bench;
+use report::{Sink, SinkError};
+use source::live::Observer;
+use source::{Delivery, Recipient, Refusal, Reply, Ticket};
+
+/// A bench behind a live source.
+pub struct LiveBench<'a> {
+    bench: &'a mut Bench,
+    sink: &'a mut dyn Sink,
+    notes: Notes,
+    /// The first thing the sink could not write.
+    error: Option<SinkError>,
+}
+
+impl<'a> LiveBench<'a> {
+    /// Delivers to `bench`, and gives its records to `sink`.
+    pub fn new(bench: &'a mut Bench, sink: &'a mut dyn Sink) -> Self {
+        Self { bench, sink, notes: Notes::default(), error: None }
+    }
+
+    /// The bench itself, to load drivers into.
+    pub fn bench(&mut self) -> &mut Bench {
+        self.bench
+    }
+
+    /// Hears what the source has to say; its notes come out in the stream of records.
+    pub fn notes(&self) -> Notes {
+        self.notes.clone()
+    }
+
+    /// Hands over what the bench has recorded, and what the source had to say.
+    pub fn drain(&mut self) {
+        for (level, text) in self.notes.0.take() {
+            self.add(Body::Note { level, text: text.into() });
+        }
+        let (sink, error) = (&mut *self.sink, &mut self.error);
+        self.bench.drain(&mut |record| {
+            if let Err(failed) = sink.record(record) {
+                error.get_or_insert(failed);
+            }
+        });
+    }
+
+    /// Adds a record of Callboard's own.
+    pub fn add(&mut self, body: Body<'_>) {
+        if let Err(failed) = self.sink.record(&record(body)) {
+            self.error.get_or_insert(failed);
+        }
+    }
+
+    /// Unloads every driver and hands over the last records. `true` when the host had no trouble.
+    pub fn finish(&mut self) -> bool {
+        let finished = self.bench.finish().is_ok();
+        self.drain();
+        finished
+    }
+
+    /// Ends the stream, and returns the first thing that could not be written.
+    ///
+    /// # Errors
+    /// What the sink said first.
+    pub fn close(mut self) -> Result<(), SinkError> {
+        self.drain();
+        self.add(Body::End);
+        if let Err(failed) = self.sink.finish() {
+            self.error.get_or_insert(failed);
+        }
+        self.error.map_or(Ok(()), Err)
+    }
+
+    fn told(&mut self, delivery: host::Delivery) -> Delivery {
+        let delivery = match delivery {
+            host::Delivery::Done(done) => Delivery::Done(Reply {
+                refused: done.refused.map(|refused| Refusal {
+                    process: refused.process,
+                    status: refused.status,
+                    driver: refused.driver,
+                }),
+            }),
+            host::Delivery::Pending(ticket) => Delivery::Pending(Ticket(ticket.0)),
+            host::Delivery::Gone => Delivery::Gone,
+        };
+        self.drain();
+        delivery
+    }
+}
+
+/// A record at this moment.
+fn record(body: Body<'_>) -> Record<'_> {
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let nanos = i64::try_from(since_1970.as_nanos()).unwrap_or(i64::MAX);
+    Record { time: Time::from_unix_nanos(nanos), context: event::ClientId::default(), body }
+}
+
+impl Recipient for LiveBench<'_> {
+    fn deliver(&mut self, batch: &[Event<'_>]) -> Delivery {
+        let delivery = self.bench.deliver(batch);
+        self.told(delivery)
+    }
+
+    fn finished(&mut self, wait: Duration) -> Option<(Ticket, Delivery)> {
+        let finished = self.bench.finished(wait);
+        if finished.is_none() {
+            self.drain();
+        }
+        finished.map(|(ticket, delivery)| (Ticket(ticket.0), self.told(delivery)))
+    }
+}
+
+/// What a live source has to say, until the stream of records takes it.
+#[derive(Clone, Debug, Default)]
+pub struct Notes(Rc<RefCell<Vec<(Level, String)>>>);
+
+impl Observer for Notes {
+    fn note(&mut self, level: Level, text: &str) {
+        self.0.borrow_mut().push((level, text.to_owned()));
+    }
+}

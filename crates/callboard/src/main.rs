@@ -1,0 +1,90 @@
+//! The command line: see `callboard --help`. What each command does is in the file of its name.
+#![forbid(unsafe_code)]
+
+mod args;
+mod doctor;
+mod drivers;
+mod inspect;
+mod listing;
+mod run;
+mod setting;
+mod sinks;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use callboard::exit;
+use clap::{CommandFactory, Parser};
+
+use args::{Arguments, Command};
+
+/// What a command ends with: its exit code, or why it could not do its work.
+type Outcome = Result<u8, Failure>;
+
+/// Why a command could not do its work, with the exit code that says so.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    fn new(code: u8, message: impl std::fmt::Display) -> Self {
+        Self { code, message: message.to_string() }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.command {
+        Command::Run(run) => run::run(&run),
+        Command::Inspect(inspect) => inspect::inspect(&inspect),
+        Command::Exports(exports) => listing::exports(&exports),
+        Command::Doctor => doctor::doctor(),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "callboard", &mut script);
+            std::io::stdout().write_all(&script).map_err(written).map(|()| exit::SUCCESS)
+        }
+        Command::Man { command } => man(command.as_deref()),
+    };
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        // Whoever read the output has seen enough, as with `| head`.
+        Err(failure) if failure.code == exit::SUCCESS => ExitCode::SUCCESS,
+        Err(failure) => {
+            let style = anstyle::Style::new().bold().fg_color(Some(anstyle::AnsiColor::Red.into()));
+            // Nobody can be told that the standard error is closed.
+            let _ = writeln!(anstream::stderr(), "{style}error:{style:#} {failure}");
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn man(command: Option<&str>) -> Outcome {
+    let mut all = Arguments::command();
+    all.build();
+    let shown = match command {
+        None => all,
+        Some(name) => {
+            let found = all.find_subcommand(name).cloned();
+            let found =
+                found.ok_or_else(|| Failure::new(exit::USAGE, format_args!("there is no command {name}")))?;
+            let title = format!("callboard-{}", found.get_name());
+            found.display_name(title)
+        }
+    };
+    let mut page = Vec::new();
+    clap_mangen::Man::new(shown).render(&mut page).map_err(written)?;
+    std::io::stdout().write_all(&page).map_err(written)?;
+    Ok(exit::SUCCESS)
+}
+
+/// The standard output cannot be written.
+fn written(error: std::io::Error) -> Failure {
+    if error.kind() == std::io::ErrorKind::BrokenPipe {
+        return Failure::new(exit::SUCCESS, error);
+    }
+    Failure::new(exit::FAILED, format_args!("cannot write to the standard output: {error}"))
+}

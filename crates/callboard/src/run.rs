@@ -1,0 +1,140 @@
+//! `callboard run`: a command on this machine, its life told to drivers.
+
+use callboard::live::{self, LiveError};
+use callboard::report::{SinkError, Summary};
+use callboard::{Bench, BenchError, BenchOptions, LiveBench, Symbolise, exit};
+use event::{Body, Level};
+use nt_abi::{NTSTATUS, STATUS_DRIVER_ENTRYPOINT_NOT_FOUND, STATUS_INVALID_IMAGE_FORMAT};
+
+use crate::args::Run;
+use crate::drivers::{self, DriverFile};
+use crate::{Failure, Outcome, sinks};
+
+/// Runs it, and says with which exit code to end.
+pub(crate) fn run(run: &Run) -> Outcome {
+    let drivers = drivers::named(&run.drivers)?;
+    check_settings(run, &drivers)?;
+    let mut summary = Summary::new();
+    let mut outputs = sinks::sinks(run)?;
+    outputs.push(&mut summary);
+    let mut sink = Symbolise::new(outputs);
+    let mut bench = Bench::start(options(run)).map_err(|error| Failure::new(exit::FAILED, error))?;
+    let mut live = LiveBench::new(&mut bench, &mut sink);
+    live.add(Body::Start {
+        version: env!("CARGO_PKG_VERSION").into(),
+        profile: run.profile.os.name().into(),
+        command: run.command.iter().map(|word| word.to_string_lossy()).collect(),
+    });
+    say_gaps(&mut live);
+    let loaded = load(run, &drivers, &mut live);
+    let result = match loaded {
+        Ok(()) => follow(run, &mut live),
+        Err(failure) => Err(failure),
+    };
+    live.finish();
+    if let Ok(ending) = &result {
+        let (code, signal) = match *ending {
+            live::Ending::Code(code) => (Some(i32::from(code)), None),
+            live::Ending::Signal(signal) => (None, Some(signal)),
+        };
+        live.add(Body::CommandExit { code, signal });
+    }
+    let written = live.close();
+    drop(sink);
+    let ending = result?;
+    match written {
+        // Whoever read the records has seen enough; the command's own code is what counts.
+        Ok(()) | Err(SinkError::Closed { .. }) => {}
+        Err(error) => return Err(Failure::new(exit::FAILED, error)),
+    }
+    Ok(if summary.stopped() {
+        exit::STOPPED
+    } else if run.fail_on_findings && summary.findings() > 0 {
+        exit::FINDINGS
+    } else {
+        ending.shell_code()
+    })
+}
+
+fn options(run: &Run) -> BenchOptions {
+    let mut options = BenchOptions::new(run.profile.os.name());
+    options.watchdog = run.watchdog;
+    options.config.accept_duplicates = run.accept_duplicates;
+    if run.unsafe_no_sandbox {
+        options.sandbox = host::sandbox::Policy::Off;
+    }
+    options
+}
+
+/// A value for a service that no driver has would be written and never read: surely a mistake.
+fn check_settings(run: &Run, drivers: &[DriverFile]) -> Result<(), Failure> {
+    for setting in &run.settings {
+        let Some(service) = &setting.service else { continue };
+        if !drivers.iter().any(|driver| driver.service.eq_ignore_ascii_case(service)) {
+            let services: Vec<_> = drivers.iter().map(|driver| driver.service.as_str()).collect();
+            let known = services.join(", ");
+            return Err(Failure::new(
+                exit::USAGE,
+                format_args!("--set: no driver is named {service}; there are {known}"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What of the sandbox this machine lacks.
+fn say_gaps(live: &mut LiveBench<'_>) {
+    let gaps: Vec<_> = live.bench().sandbox().gaps().map(|(layer, why)| format!("{layer}: {why}")).collect();
+    for gap in gaps {
+        let text = format!("the sandbox of the drivers goes without {gap}");
+        live.add(Body::Note { level: Level::Info, text: text.into() });
+    }
+}
+
+/// What the loader itself answers; anything else is DriverEntry's.
+const IMAGE_STATUSES: [NTSTATUS; 2] = [STATUS_INVALID_IMAGE_FORMAT, STATUS_DRIVER_ENTRYPOINT_NOT_FOUND];
+
+/// Writes the settings and loads the drivers.
+fn load(run: &Run, drivers: &[DriverFile], live: &mut LiveBench<'_>) -> Result<(), Failure> {
+    let Some(last) = drivers.last() else { return Ok(()) };
+    for setting in &run.settings {
+        let service = setting.service.as_deref().unwrap_or(&last.service);
+        live.bench()
+            .set_value(service, &setting.name, setting.value.clone())
+            .map_err(|error| Failure::new(exit::FAILED, error))?;
+    }
+    for driver in drivers {
+        let loaded = live.bench().load(&driver.service, &driver.path.to_string_lossy(), &driver.bytes);
+        live.drain();
+        loaded.map_err(|error| {
+            let code = match &error {
+                BenchError::Load { status, .. } if !IMAGE_STATUSES.contains(status) => exit::ENTRY_FAILED,
+                BenchError::Load { .. } | BenchError::TooLarge { .. } => exit::BAD_DRIVER,
+                BenchError::Gone => exit::STOPPED,
+                _ => exit::FAILED,
+            };
+            Failure::new(code, error)
+        })?;
+    }
+    Ok(())
+}
+
+/// Runs the command to its end.
+fn follow(run: &Run, live: &mut LiveBench<'_>) -> Result<live::Ending, Failure> {
+    let Some((program, arguments)) = run.command.split_first() else {
+        return Err(Failure::new(exit::USAGE, "there is no command after `--`"));
+    };
+    let command = live::Command::new(program, arguments);
+    let mut notes = live.notes();
+    let options = live::Options { observer: Some(&mut notes) };
+    match live::run(&command, live, options) {
+        Ok(outcome) => Ok(outcome.ending),
+        Err(error) => {
+            let code = match &error {
+                LiveError::NotPermitted { .. } | LiveError::NoFilter { .. } => exit::NOT_PERMITTED,
+                other => other.exit_code(),
+            };
+            Err(Failure::new(code, error))
+        }
+    }
+}

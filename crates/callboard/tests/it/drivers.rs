@@ -1,0 +1,76 @@
+//! Statuses, refusals and leftovers, as real drivers see them.
+
+use crate::support::{can_trace, run_with};
+
+fn no_failures(lines: &[&str], prefix: &str) {
+    assert!(lines.iter().any(|line| line.starts_with(&format!("{prefix}: done"))), "{lines:#?}");
+    assert!(!lines.iter().any(|line| line.contains("FAIL")), "{lines:#?}");
+}
+
+#[test]
+fn r_reg_05_r_reg_06_r_reg_11_every_status_of_registration() {
+    if !can_trace() {
+        return;
+    }
+    let run = run_with("statuses", &[], &["true"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let lines = run.lines();
+    no_failures(&lines, "statuses");
+    // The 65th image routine, a bad flag, the 65th process routine: each was tried, not skipped.
+    for got in ["0xC000009A", "0xC00000F0", "0xC000000D", "0xC000007A"] {
+        assert!(
+            lines
+                .iter()
+                .any(|line| line.starts_with("statuses: ok") && line.ends_with(&format!("got={got}"))),
+            "{got}: {lines:#?}"
+        );
+    }
+}
+
+#[test]
+fn r_int_01_without_force_integrity_the_ex_forms_are_denied() {
+    if !can_trace() {
+        return;
+    }
+    let run = run_with("statuses-nointegrity", &[], &["true"]);
+    let lines = run.lines();
+    no_failures(&lines, "statuses");
+    assert!(lines.contains(&"statuses: integrity=0"));
+    assert!(
+        lines.iter().any(|line| line.starts_with("statuses: ok") && line.ends_with("got=0xC0000022")),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn r_veto_04_r_veto_05_the_chain_is_not_cut_and_the_last_writer_wins() {
+    if !can_trace() {
+        return;
+    }
+    let run = run_with("veto-chain", &[], &["sh", "-c", "/bin/true; echo $?"]);
+    let lines = run.lines();
+    no_failures(&lines, "veto-chain");
+    assert_eq!(run.stdout, "126\n", "{lines:#?}");
+    let denied = lines.iter().position(|line| line.starts_with("veto-chain: first denies")).unwrap();
+    assert!(
+        lines[denied + 1].starts_with("veto-chain: second pid=")
+            && lines[denied + 1].ends_with("status=0xC0000022"),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn r_unl_02_a_routine_left_behind_is_a_predicted_0xce() {
+    if !can_trace() {
+        return;
+    }
+    let run = run_with("leaves-routine", &[], &["true"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let finding = run.one("finding").to_string();
+    for part in ["L-18", "0x000000CE", "leaves-routine.sys+0x", "ForgottenRoutine", "with Remove TRUE"] {
+        assert!(finding.contains(part), "{part}: {finding}");
+    }
+    assert!(run.one("leak").to_string().contains("process notify routine"));
+    let strict = run_with("leaves-routine", &["--fail-on-findings"], &["true"]);
+    assert_eq!(strict.code, 124);
+}

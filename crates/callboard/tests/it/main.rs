@@ -1,0 +1,20 @@
+//! The command line from end to end: real commands, real drivers, real failures.
+//!
+//! ```text
+//!   support.rs   running callboard and reading its records
+//!   commands.rs  the commands of the README       errors.rs   wrong input, each with its exit code
+//!   witness.rs   what happened, as a driver saw it, against what Linux says
+//!   drivers.rs   statuses, refusals, leftovers     stops.rs    bug checks, hangs, dead hosts
+//!   hostile.rs   a driver that tries to get out    other.rs    inspect, exports, doctor, man, completions
+//! ```
+
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on fails")]
+
+mod commands;
+mod drivers;
+mod errors;
+mod hostile;
+mod other;
+mod stops;
+mod support;
+mod witness;
