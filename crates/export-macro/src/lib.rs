@@ -13,7 +13,7 @@ use syn::{Expr, ExprLit, FnArg, Item, Lit, Meta, parse_macro_input};
 
 /// Puts a routine, or a variable that drivers import, into the export table.
 ///
-/// ```ignore
+/// ```text
 /// /// Sets an event and says what state it had. // <- the first sentence is what `callboard exports` shows
 /// #[export(irql <= DISPATCH)]                   // or `irql == PASSIVE`, or `irql any`
 /// pub unsafe extern "win64" fn KeSetEvent(event: *mut KEVENT, increment: i32, wait: u8) -> i32 { … }
