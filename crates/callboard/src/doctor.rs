@@ -72,7 +72,7 @@ fn tries() -> Vec<(String, Result)> {
 /// Starts a host and loads the built-in driver.
 fn a_driver() -> Result {
     let began = Instant::now();
-    let loaded = Bench::start(BenchOptions::new("win11-24h2")).and_then(|mut bench| {
+    let loaded = Bench::start(BenchOptions::new(nt_abi::Profile::Win11_24H2)).and_then(|mut bench| {
         bench.load("sensor", "sensor.sys", SENSOR)?;
         let ready = began.elapsed();
         bench.finish()?;

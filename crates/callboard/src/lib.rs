@@ -13,10 +13,10 @@
 //! ```
 //!
 //! ```no_run
-//! use callboard::{Bench, BenchOptions};
+//! use callboard::{Bench, BenchOptions, Profile};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let mut bench = Bench::start(BenchOptions::new("win11-24h2"))?;
+//! let mut bench = Bench::start(BenchOptions::new(Profile::Win11_24H2))?;
 //! bench.load("sensor", "sensor.sys", callboard::SENSOR)?;
 //! bench.finish()?;
 //! bench.drain(&mut |record| println!("{record:?}"));
@@ -33,6 +33,7 @@ pub use event;
 pub use host::{Bench, BenchError, BenchOptions, Value};
 pub use kernel::export as exports;
 pub use live_bench::{LiveBench, Notes};
+pub use nt_abi::Profile;
 pub use report;
 pub use source::live;
 pub use symbolise::Symbolise;

@@ -57,9 +57,9 @@ pub(crate) fn run(run: &Run) -> Outcome {
 }
 
 fn options(run: &Run) -> BenchOptions {
-    let mut options = BenchOptions::new(run.profile.os.name());
+    let mut options = BenchOptions::new(run.profile.os);
     options.watchdog = run.watchdog;
-    options.config.accept_duplicates = run.accept_duplicates;
+    options.config.choices.accept_duplicates = run.accept_duplicates;
     if run.unsafe_no_sandbox {
         options.sandbox = host::sandbox::Policy::Off;
     }

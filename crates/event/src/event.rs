@@ -18,6 +18,19 @@ pub struct Event<'a> {
     /// What happened.
     #[serde(borrow)]
     pub kind: EventKind<'a>,
+    /// What is unusual about the way in which drivers are told.
+    pub conditions: Conditions,
+}
+
+/// What is allowed to be otherwise than usual, and what a bench can ask for to see whether a driver bears it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conditions {
+    /// Thread routines run at APC_LEVEL (R-CTX-03).
+    pub apc_level: bool,
+    /// Image routines run with all APCs disabled, not only normal kernel APCs (R-CTX-02).
+    pub all_apcs_disabled: bool,
+    /// Names are counted strings without a NUL behind them (R-PCI-03, R-FN-08).
+    pub unterminated_names: bool,
 }
 
 /// What happened.
@@ -62,6 +75,18 @@ pub struct Process<'a> {
     pub open_name_available: bool,
     /// What its code is written for.
     pub architecture: Architecture,
+    /// Whose process it is: a subsystem's own is told to routines of the Ex2 form only (R-PCI-09).
+    pub subsystem: Subsystem,
+}
+
+/// Which subsystem a process belongs to (R-PCI-10).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Subsystem {
+    /// An ordinary process.
+    #[default]
+    Win32,
+    /// A pico process of the Windows Subsystem for Linux, version 1.
+    Wsl,
 }
 
 /// What a process or an image is compiled for.
@@ -102,7 +127,7 @@ pub struct ThreadExit {
 }
 
 /// An image that was mapped.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image<'a> {
     /// The process it was mapped into.
     pub process: ProcessId,
@@ -120,6 +145,31 @@ pub struct Image<'a> {
     /// Whether it conflicts with the architecture of the process it was mapped into, so that only
     /// routines that asked for such images are told (R-WOW-03).
     pub conflicting: bool,
+    /// How it was mapped: not every way is announced (SEMANTICS C.4).
+    pub mapping: Mapping,
+    /// How it is signed.
+    pub signature: Signature,
+}
+
+/// How a file was mapped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mapping {
+    /// As an image that can be executed: `SEC_IMAGE`.
+    #[default]
+    Image,
+    /// As an image that cannot: `SEC_IMAGE_NO_EXECUTE`, since Windows 8. Announced to nobody.
+    NoExecute,
+    /// As data. Announced to nobody.
+    Data,
+}
+
+/// What code integrity found out about an image (R-II-02).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signature {
+    /// `SE_SIGNING_LEVEL`, 0 (unchecked) to 15.
+    pub level: u8,
+    /// `SE_IMAGE_SIGNATURE_TYPE`, 0 (none) to 7.
+    pub kind: u8,
 }
 
 impl Event<'_> {

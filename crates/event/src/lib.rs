@@ -18,7 +18,10 @@ mod record;
 mod time;
 pub mod wire;
 
-pub use event::{Architecture, Event, EventKind, Image, Process, ProcessExit, Thread, ThreadExit};
+pub use event::{
+    Architecture, Conditions, Event, EventKind, Image, Mapping, Process, ProcessExit, Signature, Subsystem,
+    Thread, ThreadExit,
+};
 pub use ids::{ClientId, DriverId, ProcessId, ThreadId};
 pub use name::Name;
 pub use record::{

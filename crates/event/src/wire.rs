@@ -48,6 +48,7 @@ mod tests {
                 image: image.map(Name::from_unix),
                 ..Process::default()
             }),
+            conditions: Conditions::default(),
         }
     }
 

@@ -53,7 +53,7 @@ fn main() {
     let (mut boots, mut loads) = (Vec::new(), Vec::new());
     for _ in 0..STARTS {
         let start = Instant::now();
-        let mut bench = Bench::start(BenchOptions::new("win11-24h2")).expect("a bench");
+        let mut bench = Bench::start(BenchOptions::new(nt_abi::Profile::Win11_24H2)).expect("a bench");
         boots.push(millis(start.elapsed()));
         load_real(&mut bench);
         loads.push(millis(start.elapsed()));
@@ -63,7 +63,7 @@ fn main() {
 }
 
 fn start_real() -> Bench {
-    let mut options = BenchOptions::new("win11-24h2");
+    let mut options = BenchOptions::new(nt_abi::Profile::Win11_24H2);
     options.patience = Duration::from_secs(1);
     let mut bench = Bench::start(options).expect("a bench");
     load_real(&mut bench);
@@ -77,7 +77,7 @@ fn load_real(bench: &mut Bench) {
 }
 
 fn options() -> BenchOptions {
-    let mut options = BenchOptions::new("win11-24h2").with_trial();
+    let mut options = BenchOptions::new(nt_abi::Profile::Win11_24H2).with_trial();
     options.patience = Duration::from_secs(1);
     options
 }
@@ -108,7 +108,7 @@ fn notices(bench: &mut Bench, count: u32) -> f64 {
         } else {
             EventKind::ProcessExit(ProcessExit { process: ProcessId(4000), status: STATUS_SUCCESS })
         };
-        let event = Event { time: Time(1), context, kind };
+        let event = Event { time: Time(1), context, kind, conditions: event::Conditions::default() };
         let delivery = bench.deliver(&[event]);
         assert!(matches!(delivery, Delivery::Done(_)), "{delivery:?}");
         bench.drain(&mut |_| {});

@@ -1,10 +1,11 @@
 //! What a host needs of the kernel it runs, so that another can stand in for it.
 
 use event::{DriverId, Event};
+use kernel::Config;
 use nt_abi::NTSTATUS;
 
 use crate::child::Recorder;
-use crate::protocol::{Config, Value};
+use crate::protocol::Value;
 
 /// Something did not work, with the status that a driver's loader would see.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,23 +1,18 @@
 //! The kernel as an [`Executive`](crate::executive::Executive).
 
 use event::{DriverId, Event, Family, Record};
-use kernel::{Kernel, Running};
+use kernel::{Config, Kernel, Running};
 use machine::Processor;
-use nt_abi::{NTSTATUS, Profile, STATUS_INVALID_PARAMETER, STATUS_UNSUCCESSFUL};
+use nt_abi::{NTSTATUS, STATUS_UNSUCCESSFUL};
 
 use crate::channel::InFlight;
 use crate::child::Recorder;
 use crate::executive::{Executive, Failure};
-use crate::protocol::{Config, Value};
+use crate::protocol::Value;
 
 /// Boots the kernel. The calling thread becomes a processor.
 pub(crate) fn boot(config: Config, recorder: &'static Recorder) -> Result<&'static dyn Executive, Failure> {
-    let profile: Profile = config.profile.parse().map_err(|_| Failure {
-        status: STATUS_INVALID_PARAMETER,
-        message: format!("there is no profile {}", config.profile),
-    })?;
     attach_processor()?;
-    let config = kernel::Config { profile, accept_duplicates: config.accept_duplicates };
     let kernel = kernel::boot(config, Box::leak(Box::new(IntoRings(recorder))));
     kernel.adopt_this_thread();
     Ok(Box::leak(Box::new(KernelExecutive(kernel))))

@@ -30,4 +30,5 @@ pub mod sandbox;
 mod trial;
 
 pub use bench::{Bench, BenchError, BenchOptions, Delivery, Done, Status, Ticket};
-pub use protocol::{Config, Refusal, Value};
+pub use kernel::{Choices, Clock, Config, Pool};
+pub use protocol::{Refusal, Value};

@@ -3,19 +3,11 @@
 use std::borrow::Cow;
 
 use event::{DriverId, ProcessId};
+use kernel::Config;
 use nt_abi::NTSTATUS;
 use serde::{Deserialize, Serialize};
 
 use crate::sandbox::Report;
-
-/// How the kernel in a host is to be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Config {
-    /// The Windows that is stood in for, by its name (`win11-24h2`).
-    pub profile: String,
-    /// Whether a process routine may be registered twice (contested point C1 of the semantics).
-    pub accept_duplicates: bool,
-}
 
 /// A value of a service's `Parameters` key in the registry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,18 +2,7 @@
 
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use nt_abi::Profile;
-
-use crate::Recorder;
-
-/// How a kernel is to be.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Config {
-    /// The Windows that is stood in for.
-    pub profile: Profile,
-    /// What a second registration of one process routine gets (contested point C1).
-    pub accept_duplicates: bool,
-}
+use crate::{Config, Recorder};
 
 /// One kernel: the state of every component. There is one in a host.
 #[expect(missing_debug_implementations, reason = "it holds the recorder, which is anything")]

@@ -30,6 +30,7 @@
 
 pub mod boot;
 pub mod cm;
+mod config;
 pub mod dbg;
 pub mod etw;
 pub mod ex;
@@ -51,8 +52,9 @@ mod testing;
 pub mod zw;
 
 pub(crate) use boot::kernel;
-pub use boot::{Config, Kernel, boot};
+pub use boot::{Kernel, boot};
 pub use cm::RegistryValue;
+pub use config::{Choices, Clock, Config, Pool};
 pub use io::load::{LoadError, UnloadError};
 pub use ps::deliver::Refusal;
 pub use recorder::{Recorder, Running};

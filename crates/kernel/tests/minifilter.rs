@@ -50,8 +50,14 @@ fn r_ii_04_a_minifilter_names_the_image_of_a_new_process() {
         command_line: Some("true".into()),
         open_name_available: true,
         architecture: Architecture::X64,
+        ..Process::default()
     };
-    let event = Event { time: Time(1), context: creator, kind: EventKind::ProcessCreate(created) };
+    let event = Event {
+        time: Time(1),
+        context: creator,
+        kind: EventKind::ProcessCreate(created),
+        conditions: event::Conditions::default(),
+    };
     assert!(kernel.deliver_event(&event).is_none());
     kernel.unload_driver(driver).expect("it unloads");
     let lines = std::mem::take(&mut *LINES.lock().unwrap_or_else(PoisonError::into_inner));

@@ -111,7 +111,16 @@ mod tests {
 
     fn record(kind: EventKind<'_>) -> Record<'_> {
         let context = ClientId::default();
-        Record { time: Time(1), context, body: Body::Event(Event { time: Time(1), context, kind }) }
+        Record {
+            time: Time(1),
+            context,
+            body: Body::Event(Event {
+                time: Time(1),
+                context,
+                kind,
+                conditions: event::Conditions::default(),
+            }),
+        }
     }
 
     fn create(id: u32, path: &'static str) -> Record<'static> {

@@ -115,7 +115,7 @@ fn r_img_01_images_are_where_and_as_large_as_linux_says() {
         return;
     }
     let mut lines = Vec::new();
-    let mut bench = Bench::start(BenchOptions::new("win11-24h2")).unwrap();
+    let mut bench = Bench::start(BenchOptions::new(callboard::Profile::Win11_24H2)).unwrap();
     bench.load_file("witness", &driver("witness")).unwrap();
     let mut sink = Lines(&mut lines);
     let mut comparing = Comparing {
@@ -178,7 +178,7 @@ fn a_summary_counts_what_a_library_user_ran() {
         return;
     }
     let mut summary = Summary::new();
-    let mut bench = Bench::start(BenchOptions::new("win10-22h2")).unwrap();
+    let mut bench = Bench::start(BenchOptions::new(callboard::Profile::Win10_22H2)).unwrap();
     bench.load("sensor", "sensor.sys", callboard::SENSOR).unwrap();
     let mut sink = Fanout::new().with(&mut summary);
     let mut live = LiveBench::new(&mut bench, &mut sink);

@@ -69,7 +69,7 @@ impl Bench {
     /// # Errors
     /// When the host cannot be started, its sandbox cannot be put on, or the profile is unknown.
     pub fn start(options: BenchOptions) -> Result<Self, BenchError> {
-        let config = options.config.clone();
+        let config = options.config;
         let mut bench = Self::begin(options, &Request::Boot(config))?;
         bench.report = match bench.first_reply()? {
             Reply::Booted(report) => report,
@@ -449,6 +449,7 @@ fn cut(event: &Event<'_>) -> Event<'static> {
         first_thread: process.first_thread,
         open_name_available: process.open_name_available,
         architecture: process.architecture,
+        subsystem: process.subsystem,
     };
     let kind = match &event.kind {
         EventKind::ProcessPresent(it) => EventKind::ProcessPresent(process(it)),
@@ -462,12 +463,14 @@ fn cut(event: &Event<'_>) -> Event<'static> {
             architecture: it.architecture,
             partial: it.partial,
             conflicting: it.conflicting,
+            mapping: it.mapping,
+            signature: it.signature,
         }),
         EventKind::ProcessExit(it) => EventKind::ProcessExit(*it),
         EventKind::ThreadCreate(it) => EventKind::ThreadCreate(*it),
         EventKind::ThreadExit(it) => EventKind::ThreadExit(*it),
     };
-    Event { time: event.time, context: event.context, kind }
+    Event { time: event.time, context: event.context, kind, conditions: event.conditions }
 }
 
 fn unexpected(reply: Reply) -> BenchError {

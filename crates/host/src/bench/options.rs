@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use kernel::Config;
+use nt_abi::Profile;
+
 use crate::executive::Which;
-use crate::protocol::Config;
 use crate::sandbox::Policy;
 
 /// How a bench is to be. Starts from [`BenchOptions::new`]; every field can be changed.
@@ -25,11 +27,11 @@ pub struct BenchOptions {
 }
 
 impl BenchOptions {
-    /// A bench for one Windows profile, by its name, with the usual limits: 10 s for a routine, 30 s
+    /// A bench for one Windows profile, with the usual limits: 10 s for a routine, 30 s
     /// for DriverEntry, 2 ms of patience, sandbox required.
-    pub fn new(profile: impl Into<String>) -> Self {
+    pub fn new(profile: Profile) -> Self {
         Self {
-            config: Config { profile: profile.into(), accept_duplicates: false },
+            config: Config { profile, ..Config::default() },
             watchdog: Duration::from_secs(10),
             entry_watchdog: Duration::from_secs(30),
             patience: Duration::from_millis(2),

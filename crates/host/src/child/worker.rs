@@ -53,7 +53,7 @@ impl Host {
         }
     }
 
-    fn boot(&self, config: crate::protocol::Config) -> Reply {
+    fn boot(&self, config: kernel::Config) -> Reply {
         match executive::boot(self.which, config, &RECORDER) {
             Ok(executive) => {
                 let _ = self.executive.set(executive);

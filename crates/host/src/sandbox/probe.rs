@@ -11,7 +11,7 @@ use crate::{Bench, sandbox};
 /// When no host can be started at all. That the system-call filter is missing is no error but a
 /// missing [`Layer::SystemCalls`].
 pub fn probe() -> Result<sandbox::Report, BenchError> {
-    let options = BenchOptions { sandbox: Policy::Required, ..BenchOptions::new("") };
+    let options = BenchOptions { sandbox: Policy::Required, ..BenchOptions::new(nt_abi::Profile::default()) };
     let mut bench = Bench::begin(options, &Request::Probe)?;
     match bench.first_reply() {
         Ok(Reply::Booted(report)) => Ok(report),

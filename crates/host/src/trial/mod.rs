@@ -9,12 +9,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use event::{Body, ClientId, DriverId, Event, EventKind, Family, Notification, Record, Stop, StopKind, Time};
+use kernel::Config;
 use nt_abi::{NTSTATUS, STATUS_ACCESS_DENIED, STATUS_SUCCESS, STATUS_UNSUCCESSFUL};
 
 use crate::channel::InFlight;
 use crate::child::Recorder;
 use crate::executive::{Executive, Failure};
-use crate::protocol::{Config, Value};
+use crate::protocol::Value;
 
 /// What a scripted driver does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

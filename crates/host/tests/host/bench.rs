@@ -68,7 +68,7 @@ fn until_quiet(bench: &mut Bench) -> Vec<Record<'static>> {
 
 #[test]
 fn the_image_and_values_arrive_whole() {
-    let mut bench = Bench::start(BenchOptions::new("win7-sp1").with_trial()).unwrap();
+    let mut bench = Bench::start(BenchOptions::new(nt_abi::Profile::Win7Sp1).with_trial()).unwrap();
     bench.set_value("sensor", "Deny", Value::MultiString(vec!["*/uname".into()])).unwrap();
     let image: Vec<u8> = (0..1_000_003_u32).map(|n| (n % 251) as u8).collect();
     let sum: u64 = image.iter().map(|&byte| u64::from(byte)).sum();
@@ -248,7 +248,7 @@ fn a_hang_is_ended_and_named() {
 
 #[test]
 fn a_driver_entry_that_hangs_is_ended_too() {
-    let mut options = BenchOptions::new("win11-24h2").with_trial();
+    let mut options = BenchOptions::new(nt_abi::Profile::Win11_24H2).with_trial();
     options.entry_watchdog = Duration::from_millis(200);
     let mut bench = Bench::start(options).unwrap();
     assert!(matches!(bench.load("hang-entry", "it.sys", &[0; 4096]), Err(BenchError::Gone)));

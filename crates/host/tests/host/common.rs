@@ -11,7 +11,7 @@ pub(super) fn bench(driver: &str) -> Bench {
 }
 
 pub(super) fn bench_with(driver: &str, change: impl FnOnce(&mut BenchOptions)) -> Bench {
-    let mut options = BenchOptions::new("win11-24h2").with_trial();
+    let mut options = BenchOptions::new(nt_abi::Profile::Win11_24H2).with_trial();
     change(&mut options);
     let mut bench = Bench::start(options).expect("a host starts");
     bench.load(driver, "/drivers/it.sys", b"image").expect("the script loads");
@@ -22,7 +22,12 @@ pub(super) fn create(process: u32, image: &str) -> Event<'_> {
     let context = ClientId { process: ProcessId(8), thread: ThreadId(12) };
     let created =
         Process { process: ProcessId(process), image: Some(Name::from_unix(image)), ..Process::default() };
-    Event { time: Time(1), context, kind: EventKind::ProcessCreate(created) }
+    Event {
+        time: Time(1),
+        context,
+        kind: EventKind::ProcessCreate(created),
+        conditions: event::Conditions::default(),
+    }
 }
 
 pub(super) fn image(process: u32) -> Event<'static> {
@@ -35,8 +40,14 @@ pub(super) fn image(process: u32) -> Event<'static> {
         architecture: event::Architecture::X64,
         partial: false,
         conflicting: false,
+        ..event::Image::default()
     };
-    Event { time: Time(2), context, kind: EventKind::ImageLoad(image) }
+    Event {
+        time: Time(2),
+        context,
+        kind: EventKind::ImageLoad(image),
+        conditions: event::Conditions::default(),
+    }
 }
 
 /// All records that are there, as text and nothing borrowed.

@@ -14,7 +14,7 @@ fn driver(name: &str) -> PathBuf {
 }
 
 fn start() -> Bench {
-    Bench::start(BenchOptions::new("win11-24h2")).expect("a host starts")
+    Bench::start(BenchOptions::new(nt_abi::Profile::Win11_24H2)).expect("a host starts")
 }
 
 /// Loads a driver, or says what the host had to say of it.
@@ -102,7 +102,7 @@ fn each_way_to_stop_is_one_stop_that_names_the_driver() {
         ("breakpoint-at-create", StopKind::BugCheck),
         ("hang-at-create", StopKind::Hang),
     ] {
-        let mut options = BenchOptions::new("win11-24h2");
+        let mut options = BenchOptions::new(nt_abi::Profile::Win11_24H2);
         options.watchdog = Duration::from_millis(500);
         let mut bench = Bench::start(options).expect("a host starts");
         bench.set_value("bsod", "Mode", Value::String(mode.into())).unwrap();

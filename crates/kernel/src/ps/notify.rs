@@ -48,7 +48,7 @@ impl Tables {
         let profile = config.profile;
         let capacity = |slots: usize| Capacity::new(slots).unwrap_or(Capacity::SIXTY_FOUR);
         let duplicates =
-            if config.accept_duplicates { DuplicatePolicy::Accept } else { DuplicatePolicy::Reject };
+            if config.choices.accept_duplicates { DuplicatePolicy::Accept } else { DuplicatePolicy::Reject };
         Self {
             process: ProcessTable::new(&domain, capacity(profile.process_routine_limit()), duplicates),
             image: ImageTable::new(&domain, capacity(profile.image_routine_limit())),

@@ -58,13 +58,15 @@ fn creation(process: u32) -> Event<'static> {
             command_line: Some("true".into()),
             open_name_available: true,
             architecture: Architecture::X64,
+            ..Process::default()
         }),
+        conditions: event::Conditions::default(),
     }
 }
 
 fn in_process(process: u32, kind: EventKind<'static>) -> Event<'static> {
     let context = ClientId { process: ProcessId(process), thread: ThreadId(process + 4) };
-    Event { time: Time(2), context, kind }
+    Event { time: Time(2), context, kind, conditions: event::Conditions::default() }
 }
 
 /// The life of a process, as a source tells it.
@@ -80,6 +82,7 @@ fn life(kernel: &Kernel, process: u32) -> Option<crate::Refusal> {
         architecture: Architecture::X64,
         partial: false,
         conflicting: false,
+        ..Image::default()
     };
     kernel.deliver_event(&in_process(process, EventKind::ImageLoad(mapped)));
     let status = NTSTATUS(3);
@@ -287,6 +290,7 @@ fn map(process: u32) -> Event<'static> {
         architecture: Architecture::X64,
         partial: false,
         conflicting: false,
+        ..Image::default()
     };
     Event { kind: EventKind::ImageLoad(image), ..creation(200) }
 }
@@ -330,7 +334,12 @@ fn ids_that_are_used_again_lead_to_what_has_them_now() {
         let status = NTSTATUS(0);
         let exit = EventKind::ProcessExit(ProcessExit { process: ProcessId(300), status });
         let context = ClientId { process: ProcessId(300), thread: ThreadId(308) };
-        kernel.deliver_event(&Event { time: Time(3), context, kind: exit });
+        kernel.deliver_event(&Event {
+            time: Time(3),
+            context,
+            kind: exit,
+            conditions: event::Conditions::default(),
+        });
         for id in [300, 304, 308] {
             assert!(kernel.ps.cid.lookup::<Ethread>(id, &THREAD_TYPE).is_none(), "{id}");
             assert!(kernel.ps.cid.lookup::<Eprocess>(id, &PROCESS_TYPE).is_none(), "{id}");

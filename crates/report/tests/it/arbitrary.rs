@@ -92,6 +92,7 @@ fn a_process() -> BoxedStrategy<Process<'static>> {
                     command_line: command_line.map(Into::into),
                     open_name_available,
                     architecture,
+                    ..Process::default()
                 }
             },
         )
@@ -109,6 +110,7 @@ fn image() -> BoxedStrategy<Image<'static>> {
             architecture,
             partial,
             conflicting,
+            ..Image::default()
         })
         .boxed()
 }
@@ -255,8 +257,9 @@ fn of_run() -> BoxedStrategy<Body<'static>> {
 
 /// A record of any kind and content.
 pub(crate) fn record() -> BoxedStrategy<Record<'static>> {
-    let event = (time(), client(), event_kind())
-        .prop_map(|(time, context, kind)| Body::Event(Event { time, context, kind }));
+    let event = (time(), client(), event_kind()).prop_map(|(time, context, kind)| {
+        Body::Event(Event { time, context, kind, conditions: event::Conditions::default() })
+    });
     let verdict = (process(), status(), option::of(driver()))
         .prop_map(|(process, status, driver)| Body::Verdict { process, status, driver });
     let body = prop_oneof![

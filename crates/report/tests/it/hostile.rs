@@ -37,8 +37,9 @@ fn image(path: &str) -> Record<'_> {
         architecture: Architecture::X64,
         partial: false,
         conflicting: false,
+        ..Image::default()
     });
-    record(Body::Event(Event { time, context, kind }))
+    record(Body::Event(Event { time, context, kind, conditions: event::Conditions::default() }))
 }
 
 fn load(name: &str) -> Record<'_> {

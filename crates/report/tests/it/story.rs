@@ -27,7 +27,16 @@ fn at(micros: i64, context: ClientId, body: Body<'_>) -> Record<'_> {
 }
 
 fn event(micros: i64, context: ClientId, kind: EventKind<'_>) -> Record<'_> {
-    at(micros, context, Body::Event(Event { time: Time(START.0 + micros * 10), context, kind }))
+    at(
+        micros,
+        context,
+        Body::Event(Event {
+            time: Time(START.0 + micros * 10),
+            context,
+            kind,
+            conditions: event::Conditions::default(),
+        }),
+    )
 }
 
 fn call(
@@ -68,6 +77,7 @@ fn process<'a>(who: ClientId, parent: ClientId, path: &'a str, command_line: &'a
         command_line: Some(command_line.into()),
         open_name_available: true,
         architecture: Architecture::X64,
+        ..Process::default()
     }
 }
 
@@ -80,6 +90,7 @@ fn image(process: ClientId, path: &str, base: u64, size: u64) -> EventKind<'_> {
         architecture: Architecture::X64,
         partial: false,
         conflicting: false,
+        ..Image::default()
     })
 }
 

@@ -26,7 +26,15 @@ fn record(time: i64, body: Body<'static>) -> Record<'static> {
 
 fn exit(time: i64, process: u32) -> Record<'static> {
     let kind = EventKind::ProcessExit(ProcessExit { process: ProcessId(process), status: STATUS_SUCCESS });
-    record(time, Body::Event(Event { time: Time(time), context: ClientId::default(), kind }))
+    record(
+        time,
+        Body::Event(Event {
+            time: Time(time),
+            context: ClientId::default(),
+            kind,
+            conditions: event::Conditions::default(),
+        }),
+    )
 }
 
 #[test]
@@ -58,10 +66,14 @@ fn r_img_01_images_of_process_0_are_the_kernels() {
         architecture: Architecture::X64,
         partial: false,
         conflicting: false,
+        ..Image::default()
     });
     let context = ClientId { process: ProcessId::SYSTEM, thread: ThreadId(8) };
-    let records =
-        [Record { time: Time(0), context, body: Body::Event(Event { time: Time(0), context, kind }) }];
+    let records = [Record {
+        time: Time(0),
+        context,
+        body: Body::Event(Event { time: Time(0), context, kind, conditions: event::Conditions::default() }),
+    }];
     let human = shown(&records);
     assert_eq!(human.lines().next(), Some("│     0.000        0 kernel          · image     /d/late.sys"));
     let json = &lines(&records, true)[0];

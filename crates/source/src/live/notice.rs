@@ -39,7 +39,12 @@ impl Tracer<'_> {
             EventKind::ImageLoad(_) => self.counts.images += 1,
             _ => {}
         }
-        self.batch.push(Event { time: now(), context: client(context.0, context.1), kind });
+        self.batch.push(Event {
+            time: now(),
+            context: client(context.0, context.1),
+            kind,
+            conditions: event::Conditions::default(),
+        });
     }
 
     /// This process, which was there before anybody watched.
@@ -54,6 +59,7 @@ impl Tracer<'_> {
             command_line: describe::arguments(pid).map(Into::into),
             open_name_available: false,
             architecture: event::Architecture::X64,
+            ..event::Process::default()
         };
         self.push((pid, tid), EventKind::ProcessPresent(present));
     }
@@ -82,6 +88,7 @@ impl Tracer<'_> {
             command_line: describe::arguments(pid).map(Into::into),
             open_name_available: false,
             architecture,
+            ..event::Process::default()
         };
         self.push(creator, EventKind::ProcessClone(clone));
     }
@@ -96,6 +103,7 @@ impl Tracer<'_> {
             architecture: seen.architecture,
             partial: seen.partial,
             conflicting: architecture != Some(seen.architecture),
+            ..Image::default()
         };
         self.push(context, EventKind::ImageLoad(image));
     }
@@ -141,6 +149,7 @@ impl Tracer<'_> {
             image: fresh.name,
             command_line: fresh.command_line.map(Into::into),
             architecture: fresh.architecture,
+            ..event::Process::default()
         };
         self.push(creator, EventKind::ProcessCreate(create));
         self.push(creator, EventKind::ThreadCreate(Thread { thread: client(tid, tid) }));

@@ -1,0 +1,52 @@
+//! How a kernel is to be: which Windows, which answers to what documents leave open, which instruments.
+
+use event::Time;
+use nt_abi::Profile;
+use serde::{Deserialize, Serialize};
+
+/// How a kernel is to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// The Windows that is stood in for.
+    pub profile: Profile,
+    /// The answers to contested points.
+    pub choices: Choices,
+    /// How pool memory is given out.
+    pub pool: Pool,
+    /// What drivers see as time.
+    pub clock: Clock,
+    /// The seed of a run that provokes: awkward interleavings, missing names, low pool. `None` is a quiet run.
+    pub stress: Option<u64>,
+}
+
+/// What is done where documents and observation differ, or documents are silent (section H of the semantics
+/// notes). The default is the documented behaviour, where there is one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choices {
+    /// C1: a process routine may be registered twice, as observed; documents refuse the second.
+    pub accept_duplicates: bool,
+}
+
+/// How pool memory is given out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Pool {
+    /// As fast as can be: overruns are found when the memory is freed.
+    #[default]
+    Fast,
+    /// Each allocation ends at a guard page and is unmapped when freed: overruns and uses after free are found at
+    /// the instruction.
+    Special,
+}
+
+/// What drivers see as time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Clock {
+    /// The machine's own clock.
+    #[default]
+    Real,
+    /// A clock that stands at `start` until an event or the bench moves it: the same in every run.
+    Virtual {
+        /// Where it begins.
+        start: Time,
+    },
+}
