@@ -3,9 +3,10 @@
 //!
 //! ```text
 //! drivers/sensor         ── cargo, rustc, lld-link ──┐
-//! drivers/tests/*.c      ── mingw-w64 gcc, ld ───────┼─▶ finish: checksum ─▶ verify ─▶ drivers/bin/*.sys
+//! drivers/*/*.c          ── mingw-w64 gcc, ld ───────┼─▶ finish: checksum ─▶ verify ─▶ drivers/bin/*.sys
 //!        recipe            toolchain, rust, c        ┘      pe                         + README.md
 //! ```
+//! The drivers of a folder (`rules`, `bugs`, `conformance`) are committed in a folder of that name.
 //!
 //! The same tools give the same bytes, wherever the tree is and whenever it is built: no time stamps,
 //! no paths, nothing random.
@@ -39,7 +40,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let bin = root().join("drivers/bin");
     let work = target().join("drivers");
     fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
-    fs::create_dir_all(&bin).with_context(|| format!("cannot make {}", bin.display()))?;
+    for folder in std::iter::once("").chain(recipe::FOLDERS.iter().copied()) {
+        let bin = bin.join(folder);
+        fs::create_dir_all(&bin).with_context(|| format!("cannot make {}", bin.display()))?;
+    }
 
     let mut differing = Vec::new();
     for driver in &chosen {
@@ -51,7 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         .with_context(|| format!("{}.sys was not built", driver.name))?;
         pe::set_checksum(&mut bytes)?;
         pe::verify(driver, &bytes).with_context(|| format!("{}.sys is no valid driver", driver.name))?;
-        let committed = bin.join(format!("{}.sys", driver.name));
+        let committed = root().join(driver.committed());
         if arguments.check {
             differing.extend(difference(&committed, &bytes));
         } else {
@@ -59,14 +63,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         }
     }
 
-    let table = readme::table(&bin)?;
     let page = bin.join("README.md");
-    if arguments.check {
-        if fs::read_to_string(&page).ok().as_deref() != Some(&table) {
-            differing.push("drivers/bin/README.md does not describe the committed drivers".to_owned());
+    for folder in std::iter::once("").chain(recipe::FOLDERS.iter().copied()) {
+        let page = bin.join(folder).join("README.md");
+        let table = readme::table(folder)?;
+        if !arguments.check {
+            store(&page, table.as_bytes())?;
+        } else if fs::read_to_string(&page).ok().as_deref() != Some(&table) {
+            differing.push(format!("{} does not describe the committed drivers", page.display()));
         }
-    } else {
-        store(&page, table.as_bytes())?;
     }
     if differing.is_empty() {
         eprintln!(

@@ -43,8 +43,8 @@ const LINK: &[&str] = &[
 /// Builds one and gives its bytes.
 pub(crate) fn build(driver: &Driver, integrity: bool, work: &Path) -> Result<Vec<u8>> {
     let root = root();
-    let library = import_library(work)?;
-    let built = work.join(format!("{}.sys", driver.name));
+    let library = import_library(driver.folder, work)?;
+    let built = work.join(format!("{}{}.sys", driver.folder, driver.name));
     GCC.run(|gcc| {
         if integrity {
             gcc.arg("-Wl,--forceinteg");
@@ -56,17 +56,20 @@ pub(crate) fn build(driver: &Driver, integrity: bool, work: &Path) -> Result<Vec
             .args(LINK)
             .arg("-o")
             .arg(&built)
-            .arg(driver.source)
+            .arg(&driver.source)
             .arg(library)
     })?;
     fs::read(&built).with_context(|| format!("cannot read {}", built.display()))
 }
 
-/// The import library of the kernel routines that our C drivers use, made from their list.
-fn import_library(work: &Path) -> Result<PathBuf> {
+/// The import library of the kernel routines that a folder's C drivers use, made from its list.
+fn import_library(folder: &str, work: &Path) -> Result<PathBuf> {
     // By its bare name: dlltool makes symbols from it, which end up in the drivers.
     const LIBRARY: &str = "libntoskrnl.a";
-    let list = root().join("drivers/tests/ntoskrnl.def");
+    let list = match folder {
+        "" => root().join("drivers/tests/ntoskrnl.def"),
+        folder => root().join("drivers").join(folder).join("ntoskrnl.def"),
+    };
     DLLTOOL.run(|dlltool| {
         dlltool
             .current_dir(work)

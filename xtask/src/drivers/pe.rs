@@ -84,8 +84,8 @@ mod tests {
 
     #[test]
     fn every_committed_driver_is_valid() {
-        for driver in crate::drivers::recipe::DRIVERS {
-            let path = crate::root::root().join(format!("drivers/bin/{}.sys", driver.name));
+        for driver in &crate::drivers::recipe::all().unwrap() {
+            let path = crate::root::root().join(driver.committed());
             let file = std::fs::read(path).unwrap();
             verify(driver, &file).map_err(|why| format!("{}: {why:#}", driver.name)).unwrap();
         }
@@ -94,7 +94,7 @@ mod tests {
     /// Each field that Windows looks at, changed alone.
     #[test]
     fn an_invalid_driver_is_named_so() {
-        let sensor = &crate::drivers::recipe::DRIVERS[0];
+        let sensor = &crate::drivers::recipe::all().unwrap()[0];
         let good = std::fs::read(crate::root::root().join("drivers/bin/sensor.sys")).unwrap();
         let header = checksum_offset(&good).unwrap() - CHECKSUM_FROM_PE_HEADER;
         for (offset, what) in [(24 + 68, "subsystem"), (24 + 70, "FORCE_INTEGRITY"), (24 + 16, "checksum")] {

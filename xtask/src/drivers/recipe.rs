@@ -1,6 +1,11 @@
 //! Which drivers there are.
 
-use anyhow::{Result, bail};
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::root::root;
 
 /// How a driver is made.
 #[derive(Clone, Copy)]
@@ -14,13 +19,15 @@ pub(crate) enum Language {
 /// One driver.
 pub(crate) struct Driver {
     /// The file's name without `.sys`.
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
+    /// The folder of drivers/ and of drivers/bin/ that it belongs to; empty for those listed here.
+    pub(crate) folder: &'static str,
     /// Where its source is, from the root of the tree.
-    pub(crate) source: &'static str,
+    pub(crate) source: String,
     /// How it is made.
     pub(crate) language: Language,
     /// What it is for, as drivers/bin/README.md tells it.
-    pub(crate) purpose: &'static str,
+    pub(crate) purpose: String,
 }
 
 impl Driver {
@@ -28,42 +35,112 @@ impl Driver {
     pub(crate) fn has_integrity(&self) -> bool {
         !matches!(self.language, Language::C { integrity: false })
     }
+
+    /// Where it is committed, from the root of the tree.
+    pub(crate) fn committed(&self) -> PathBuf {
+        ["drivers/bin", self.folder, &format!("{}.sys", self.name)].iter().collect()
+    }
 }
 
 const C: Language = Language::C { integrity: true };
 const C_WITHOUT_INTEGRITY: Language = Language::C { integrity: false };
 
-/// All drivers, the built-in one first.
+/// The drivers that are named one by one, the built-in one first.
 #[rustfmt::skip]
-pub(crate) const DRIVERS: &[Driver] = &[
-    Driver { name: "sensor", source: "drivers/sensor", language: Language::Rust, purpose: "the built-in driver: prints every notice, refuses what `Deny` lists" },
-    Driver { name: "minimal", source: "drivers/tests/minimal.c", language: C, purpose: "loads and unloads" },
-    Driver { name: "witness", source: "drivers/tests/witness.c", language: C, purpose: "checks order, context and contents of all notices from the inside" },
-    Driver { name: "statuses", source: "drivers/tests/statuses.c", language: C, purpose: "every status of registration and removal" },
-    Driver { name: "statuses-nointegrity", source: "drivers/tests/statuses.c", language: C_WITHOUT_INTEGRITY, purpose: "the same without FORCE_INTEGRITY" },
-    Driver { name: "veto-chain", source: "drivers/tests/veto-chain.c", language: C, purpose: "two routines, the first of which refuses" },
-    Driver { name: "probe-exports", source: "drivers/tests/probe-exports.c", language: C, purpose: "asks for kernel routines by name" },
-    Driver { name: "leaves-routine", source: "drivers/tests/leaves-routine.c", language: C, purpose: "unloads with a routine left registered" },
-    Driver { name: "bsod", source: "drivers/tests/bsod.c", language: C, purpose: "stops the machine in the way that `Mode` asks for" },
-    Driver { name: "hostile", source: "drivers/tests/hostile.c", language: C, purpose: "tries to get out of its sandbox by raw system calls" },
+const LISTED: &[(&str, &str, Language, &str)] = &[
+    ("sensor", "drivers/sensor", Language::Rust, "the built-in driver: prints every notice, refuses what `Deny` lists"),
+    ("minimal", "drivers/tests/minimal.c", C, "loads and unloads"),
+    ("witness", "drivers/tests/witness.c", C, "checks order, context and contents of all notices from the inside"),
+    ("statuses", "drivers/tests/statuses.c", C, "every status of registration and removal"),
+    ("statuses-nointegrity", "drivers/tests/statuses.c", C_WITHOUT_INTEGRITY, "the same without FORCE_INTEGRITY"),
+    ("veto-chain", "drivers/tests/veto-chain.c", C, "two routines, the first of which refuses"),
+    ("probe-exports", "drivers/tests/probe-exports.c", C, "asks for kernel routines by name"),
+    ("leaves-routine", "drivers/tests/leaves-routine.c", C, "unloads with a routine left registered"),
+    ("bsod", "drivers/tests/bsod.c", C, "stops the machine in the way that `Mode` asks for"),
+    ("hostile", "drivers/tests/hostile.c", C, "tries to get out of its sandbox by raw system calls"),
 ];
 
-/// The drivers of these names, or all.
-pub(crate) fn choose(names: &[String]) -> Result<Vec<&'static Driver>> {
-    if names.is_empty() {
-        return Ok(DRIVERS.iter().collect());
+/// Folders of drivers/ in which every `NAME.c` is a driver: its purpose is the first line of its first comment, and
+/// `NAME.nointegrity.c` is built without FORCE_INTEGRITY as `NAME-nointegrity.sys`.
+pub(crate) const FOLDERS: &[&str] = &["bugs", "conformance", "rules"];
+
+/// Ends the name of a source that is built without FORCE_INTEGRITY.
+const NO_INTEGRITY: &str = ".nointegrity";
+
+/// All drivers, the built-in one first.
+pub(crate) fn all() -> Result<Vec<Driver>> {
+    let listed = LISTED.iter().map(|&(name, source, language, purpose)| Driver {
+        name: name.into(),
+        folder: "",
+        source: source.into(),
+        language,
+        purpose: purpose.into(),
+    });
+    let mut drivers: Vec<_> = listed.collect();
+    for folder in FOLDERS {
+        drivers.extend(discover(folder)?);
     }
-    names.iter().map(|name| find(name)).collect()
+    Ok(drivers)
 }
 
-fn find(name: &str) -> Result<&'static Driver> {
-    let wanted = name.strip_suffix(".sys").unwrap_or(name);
-    match DRIVERS.iter().find(|driver| driver.name == wanted) {
-        Some(driver) => Ok(driver),
-        None => {
-            let known: Vec<_> = DRIVERS.iter().map(|driver| driver.name).collect();
-            bail!("there is no driver named {wanted}; there are: {}", known.join(", "))
+/// The drivers of a folder, by name.
+fn discover(folder: &'static str) -> Result<Vec<Driver>> {
+    let directory = root().join("drivers").join(folder);
+    let mut drivers = Vec::new();
+    for entry in fs::read_dir(&directory).with_context(|| format!("cannot list {}", directory.display()))? {
+        let path = entry?.path();
+        if path.extension().is_none_or(|extension| extension != "c") {
+            continue;
         }
+        let Some(stem) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
+        let (name, language) = match stem.strip_suffix(NO_INTEGRITY) {
+            Some(stem) => (format!("{stem}-nointegrity"), C_WITHOUT_INTEGRITY),
+            None => (stem.to_owned(), C),
+        };
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let purpose = purpose(&text).with_context(|| {
+            format!("{} does not begin with a comment that says what it is for", path.display())
+        })?;
+        drivers.push(Driver {
+            name,
+            folder,
+            source: format!("drivers/{folder}/{stem}.c"),
+            language,
+            purpose,
+        });
+    }
+    drivers.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(drivers)
+}
+
+/// The first line of text in a source's first comment.
+fn purpose(source: &str) -> Option<String> {
+    let comment = source.trim_start().strip_prefix("/*")?;
+    let line = comment.lines().map(|line| line.trim().trim_start_matches('*').trim_end_matches("*/").trim());
+    line.into_iter().find(|line| !line.is_empty()).map(|line| line.trim_end_matches('.').to_owned())
+}
+
+/// The drivers of these names, or all. A name may have its folder: `rules/l-01`.
+pub(crate) fn choose(names: &[String]) -> Result<Vec<Driver>> {
+    let mut drivers = all()?;
+    if names.is_empty() {
+        return Ok(drivers);
+    }
+    for name in names {
+        if !drivers.iter().any(|driver| is_called(driver, name)) {
+            let known: Vec<_> = drivers.iter().map(|driver| driver.name.as_str()).collect();
+            bail!("there is no driver named {name}; there are: {}", known.join(", "));
+        }
+    }
+    drivers.retain(|driver| names.iter().any(|name| is_called(driver, name)));
+    Ok(drivers)
+}
+
+fn is_called(driver: &Driver, name: &str) -> bool {
+    let wanted = name.strip_suffix(".sys").unwrap_or(name);
+    match wanted.rsplit_once('/') {
+        Some((folder, wanted)) => driver.folder == folder && driver.name == wanted,
+        None => driver.name == wanted,
     }
 }
 
@@ -74,8 +151,11 @@ mod tests {
     #[test]
     fn names_may_end_in_sys() {
         let chosen = choose(&["witness.sys".to_owned(), "sensor".to_owned()]).unwrap();
-        assert_eq!(chosen.iter().map(|driver| driver.name).collect::<Vec<_>>(), ["witness", "sensor"]);
-        assert_eq!(choose(&[]).unwrap().len(), DRIVERS.len());
+        assert_eq!(
+            chosen.iter().map(|driver| driver.name.as_str()).collect::<Vec<_>>(),
+            ["sensor", "witness"]
+        );
+        assert_eq!(choose(&[]).unwrap().len(), all().unwrap().len());
     }
 
     #[test]
@@ -86,8 +166,16 @@ mod tests {
 
     #[test]
     fn every_source_is_there() {
-        for driver in DRIVERS {
-            assert!(crate::root::root().join(driver.source).exists(), "{}", driver.source);
+        for driver in all().unwrap() {
+            assert!(root().join(&driver.source).exists(), "{}", driver.source);
         }
+    }
+
+    #[test]
+    fn the_first_line_of_the_first_comment_is_the_purpose() {
+        let source = "/*\n * Reads the registry in a callback.\n * And more.\n */\n#include <ntddk.h>\n";
+        assert_eq!(purpose(source).unwrap(), "Reads the registry in a callback");
+        assert_eq!(purpose("/* Short */ int a;").unwrap(), "Short");
+        assert_eq!(purpose("int a; /* late */"), None);
     }
 }

@@ -57,7 +57,7 @@ pub(crate) fn build(driver: &Driver, work: &Path) -> Result<Vec<u8>> {
             .env("RUSTC_BOOTSTRAP", "1") // -Zbuild-std on a stable compiler
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
             .env("CARGO_TARGET_DIR", &target_dir)
-            .args(["build", "--release", "--locked", "--target", TARGET, "--package", driver.name])
+            .args(["build", "--release", "--locked", "--target", TARGET, "--package", &driver.name])
             .args(["-Zbuild-std=core,alloc", "-Zbuild-std-features=compiler-builtins-mem"])
     })?;
     let built = target_dir.join(TARGET).join("release").join(format!("{}.exe", driver.name));
