@@ -115,9 +115,9 @@ fn discover(folder: &'static str) -> Result<Vec<Driver>> {
 
 /// The first line of text in a source's first comment.
 fn purpose(source: &str) -> Option<String> {
-    let comment = source.trim_start().strip_prefix("/*")?;
-    let line = comment.lines().map(|line| line.trim().trim_start_matches('*').trim_end_matches("*/").trim());
-    line.into_iter().find(|line| !line.is_empty()).map(|line| line.trim_end_matches('.').to_owned())
+    let (comment, _) = source.trim_start().strip_prefix("/*")?.split_once("*/")?;
+    let mut lines = comment.lines().map(|line| line.trim().trim_start_matches('*').trim());
+    lines.find(|line| !line.is_empty()).map(|line| line.trim_end_matches('.').to_owned())
 }
 
 /// The drivers of these names, or all. A name may have its folder: `rules/l-01`.
