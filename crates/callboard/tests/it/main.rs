@@ -5,12 +5,14 @@
 //!   commands.rs  the commands of the README       errors.rs   wrong input, each with its exit code
 //!   witness.rs   what happened, as a driver saw it, against what Linux says
 //!   drivers.rs   statuses, refusals, leftovers     stops.rs    bug checks, hangs, dead hosts
+//!   conformance  the in-driver conformance suite
 //!   hostile.rs   a driver that tries to get out    other.rs    inspect, exports, doctor, man, completions
 //! ```
 
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on fails")]
 
 mod commands;
+mod conformance;
 mod drivers;
 mod errors;
 mod hostile;

@@ -1,0 +1,9 @@
+//! The in-driver conformance suite: each driver under every profile, with the number of its checks held.
+//!
+//! ```text
+//!   suite.rs          loading a suite's driver, its lines, what they must say
+//!   registration.rs   drivers/conformance/registration.c
+//! ```
+
+mod registration;
+mod suite;

@@ -1,0 +1,96 @@
+//! A suite's driver on a bench, and what it says.
+
+use std::collections::BTreeSet;
+
+use callboard::{Bench, BenchOptions, Profile};
+use event::{Body, DriverId};
+use host::Choices;
+
+use crate::support::driver;
+
+/// A suite's driver on a bench of its own.
+pub(super) struct Suite {
+    bench: Bench,
+    driver: DriverId,
+    profile: Profile,
+    name: String,
+}
+
+/// What a suite said.
+pub(super) struct Said {
+    pub(super) lines: Vec<String>,
+    profile: Profile,
+    name: String,
+}
+
+impl Suite {
+    /// Loads `drivers/bin/conformance/NAME.sys` on a fresh bench.
+    pub(super) fn load(name: &str, profile: Profile, choices: Choices) -> Self {
+        let mut options = BenchOptions::new(profile);
+        options.config.choices = choices;
+        let mut bench = Bench::start(options).unwrap();
+        let driver = bench.load_file(name, &driver(&format!("conformance/{name}"))).unwrap();
+        Self { bench, driver, profile, name: name.into() }
+    }
+
+    /// Unloads the driver and gives its lines.
+    pub(super) fn end(mut self) -> Said {
+        self.bench.unload(self.driver).unwrap();
+        self.bench.finish().unwrap();
+        let mut lines = Vec::new();
+        self.bench.drain(&mut |record| {
+            if let Body::Debug { text, .. } = &record.body {
+                lines.extend(text.lines().map(str::to_owned));
+            }
+            assert!(!matches!(record.body, Body::Stop(_)), "{record:?}");
+        });
+        Said { lines, profile: self.profile, name: self.name }
+    }
+}
+
+impl Said {
+    /// No check failed, no fewer than `least` were made, and the count at the end is that of the lines.
+    pub(super) fn passes(&self, least: usize) -> &Self {
+        let failed: Vec<_> = self.of("FAIL").collect();
+        assert!(failed.is_empty(), "{} on {}: {failed:#?}", self.name, self.profile);
+        let made = self.of("ok").count();
+        assert!(made >= least, "{} on {}: only {made} checks", self.name, self.profile);
+        let suite = self.name.strip_suffix("-nointegrity").unwrap_or(&self.name);
+        let (todo, skips) = (self.of("todo").count(), self.of("skip").count());
+        let done = format!("conformance: done {suite} checks={made} failures=0 todo={todo} skips={skips}");
+        assert_eq!(self.lines.last(), Some(&done), "{}: {:#?}", self.profile, self.lines);
+        self
+    }
+
+    /// What follows `conformance: KIND ` in the lines of that kind.
+    pub(super) fn of<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a str> {
+        self.lines.iter().filter_map(move |line| {
+            line.strip_prefix("conformance: ")?.strip_prefix(kind)?.strip_prefix(' ')
+        })
+    }
+
+    /// The number that the driver noted under a name.
+    pub(super) fn note(&self, name: &str) -> usize {
+        let mut values = self.of("note").filter_map(|note| note.strip_prefix(name)?.trim().parse().ok());
+        values.next().unwrap_or_else(|| panic!("no note of {name}: {:#?}", self.lines))
+    }
+
+    /// Whether a line of this kind ends so, apart from what `todo` puts behind it.
+    pub(super) fn has(&self, kind: &str, text: &str) -> bool {
+        self.of(kind).any(|line| line.contains(text))
+    }
+
+    /// The ids that were checked.
+    pub(super) fn ids(&self) -> BTreeSet<&str> {
+        self.of("ok").filter_map(|line| line.split(' ').next()).flat_map(|ids| ids.split(',')).collect()
+    }
+
+    /// Each of these ids was checked.
+    pub(super) fn covers(&self, ids: &[&str]) -> &Self {
+        let checked = self.ids();
+        for id in ids {
+            assert!(checked.contains(id), "{} on {}: {id} was not checked", self.name, self.profile);
+        }
+        self
+    }
+}
