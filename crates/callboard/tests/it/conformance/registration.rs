@@ -21,8 +21,22 @@ fn r_reg_05_r_reg_11_registration_conforms_on_every_profile() {
     for profile in Profile::ALL {
         let said = run("registration", profile, false);
         said.passes(66).covers(&[
-            "R-REG-01", "R-REG-05", "R-REG-06", "R-REG-07", "R-REG-08", "R-REG-09", "R-REG-11", "R-REG-12",
-            "R-REG-13", "R-REG-14", "R-REG-16", "R-INT-01", "R-INT-03", "R-RACE-01", "R-RACE-05", "R-RM-01",
+            "R-REG-01",
+            "R-REG-05",
+            "R-REG-06",
+            "R-REG-07",
+            "R-REG-08",
+            "R-REG-09",
+            "R-REG-11",
+            "R-REG-12",
+            "R-REG-13",
+            "R-REG-14",
+            "R-REG-16",
+            "R-INT-01",
+            "R-INT-03",
+            "R-RACE-01",
+            "R-RACE-05",
+            "R-RM-01",
         ]);
         assert_eq!(said.note("build"), profile.build() as usize);
         has_the_slots_of(&said, profile);
@@ -45,7 +59,8 @@ fn r_int_01_r_reg_12_registration_conforms_without_force_integrity() {
 #[test]
 fn r_reg_07_r_reg_14_both_answers_to_c1_conform() {
     const REFUSED: &str = "C1: a process routine that is registered already";
-    const ACCEPTED: &str = "C1: a process routine that is registered already is accepted, as observed (holds)";
+    const ACCEPTED: &str =
+        "C1: a process routine that is registered already is accepted, as observed (holds)";
     let documented = run("registration", Profile::Win11_24H2, false);
     assert!(documented.has("ok", REFUSED) && !documented.has("todo", ACCEPTED));
     let observed = run("registration", Profile::Win11_24H2, true);

@@ -64,9 +64,9 @@ impl Said {
 
     /// What follows `conformance: KIND ` in the lines of that kind.
     pub(super) fn of<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a str> {
-        self.lines.iter().filter_map(move |line| {
-            line.strip_prefix("conformance: ")?.strip_prefix(kind)?.strip_prefix(' ')
-        })
+        self.lines
+            .iter()
+            .filter_map(move |line| line.strip_prefix("conformance: ")?.strip_prefix(kind)?.strip_prefix(' '))
     }
 
     /// The number that the driver noted under a name.
