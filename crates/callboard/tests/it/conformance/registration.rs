@@ -1,12 +1,11 @@
 //! Registration and removal, as a driver finds them on every profile.
 
 use callboard::Profile;
-use host::Choices;
 
 use super::suite::{Said, Suite};
 
 fn run(name: &str, profile: Profile, accept_duplicates: bool) -> Said {
-    Suite::load(name, profile, Choices { accept_duplicates, ..Choices::default() }).end()
+    Suite::load(name, profile, |config| config.choices.accept_duplicates = accept_duplicates).end()
 }
 
 /// What the driver found out about the tables, exactly: on a bench nobody else has registered.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use callboard::{Bench, BenchOptions, Profile};
 use event::{Body, DriverId};
-use host::Choices;
+use host::Config;
 
 use crate::support::driver;
 
@@ -25,9 +25,9 @@ pub(super) struct Said {
 
 impl Suite {
     /// Loads `drivers/bin/conformance/NAME.sys` on a fresh bench.
-    pub(super) fn load(name: &str, profile: Profile, choices: Choices) -> Self {
+    pub(super) fn load(name: &str, profile: Profile, configure: impl FnOnce(&mut Config)) -> Self {
         let mut options = BenchOptions::new(profile);
-        options.config.choices = choices;
+        configure(&mut options.config);
         let mut bench = Bench::start(options).unwrap();
         let driver = bench.load_file(name, &driver(&format!("conformance/{name}"))).unwrap();
         Self { bench, driver, profile, name: name.into() }
