@@ -89,9 +89,9 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) profile: ProfileArgument,
 
-    /// How records are written
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    pub(crate) format: Format,
+    /// How records are written [default: ndjson into a file that ends in .ndjson or .jsonl, human otherwise]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
 
     /// Write records to a file (`-` is the standard output); the terminal then shows only trouble
     #[arg(short, long, value_name = "FILE")]

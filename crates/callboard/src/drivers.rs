@@ -26,11 +26,7 @@ impl DriverFile {
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
         let shown = path.display();
         let bytes = std::fs::read(path).map_err(|error| {
-            let advice = match error.kind() {
-                std::io::ErrorKind::NotFound => "; the command to run goes after `--`",
-                _ => "",
-            };
-            Failure::new(exit::BAD_DRIVER, format_args!("cannot read the driver {shown}: {error}{advice}"))
+            Failure::new(exit::BAD_DRIVER, format_args!("cannot read the driver {shown}: {error}"))
         })?;
         let stem = path.file_stem().unwrap_or(path.as_os_str());
         let file = Self { service: stem.to_string_lossy().into_owned(), path: path.to_owned(), bytes };
@@ -52,7 +48,12 @@ pub(crate) fn named(paths: &[PathBuf]) -> Result<Vec<DriverFile>, Failure> {
     }
     let mut files: Vec<DriverFile> = Vec::new();
     for path in paths {
-        let mut file = DriverFile::read(path)?;
+        let mut file = DriverFile::read(path).map_err(|failure| match path.exists() {
+            true => failure,
+            false => {
+                Failure::new(failure.code, format_args!("{failure}; the command to run goes after `--`"))
+            }
+        })?;
         if let Err(error) = file.parse()?.require_driver() {
             return Err(Failure::new(exit::BAD_DRIVER, format_args!("{}: {error}", path.display())));
         }

@@ -36,7 +36,7 @@ impl Failure {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| refuse(&error));
     let outcome = match arguments.command {
         Command::Run(run) => run::run(&run),
         Command::Inspect(inspect) => inspect::inspect(&inspect),
@@ -60,6 +60,29 @@ fn main() -> ExitCode {
             ExitCode::from(failure.code)
         }
     }
+}
+
+/// Ends with what is wrong with the arguments, and with what is most often meant.
+fn refuse(error: &clap::Error) -> ! {
+    let words: Vec<_> = std::env::args_os().collect();
+    let forgotten = error.kind() == clap::error::ErrorKind::MissingRequiredArgument
+        && words.get(1).is_some_and(|word| word == "run")
+        && !words.iter().any(|word| word == "--");
+    if forgotten
+        && let Some(last) = words
+            .get(2..)
+            .and_then(|rest| rest.iter().rev().find(|word| !word.to_string_lossy().starts_with('-')))
+    {
+        // Nobody can be told that the standard error is closed.
+        let _ = error.print();
+        let _ = writeln!(
+            anstream::stderr(),
+            "\nThe command to run goes after `--`: callboard run -- {}",
+            last.to_string_lossy()
+        );
+        std::process::exit(error.exit_code());
+    }
+    error.exit()
 }
 
 fn man(command: Option<&str>) -> Outcome {

@@ -41,7 +41,11 @@ pub(crate) fn run(run: &Run) -> Outcome {
     }
     let written = live.close();
     drop(sink);
-    let ending = result?;
+    let ending = match result {
+        // The stop itself was shown.
+        Err(failure) if failure.code == exit::STOPPED && summary.stopped() => return Ok(exit::STOPPED),
+        other => other?,
+    };
     match written {
         // Whoever read the records has seen enough; the command's own code is what counts.
         Ok(()) | Err(SinkError::Closed { .. }) => {}

@@ -20,11 +20,11 @@ pub(crate) fn sinks(run: &Run) -> Result<Fanout<'static>, Failure> {
     };
     let mut sinks = Fanout::new();
     match &run.output {
-        None => match run.format {
+        None => match format(run) {
             Format::Human => sinks.push(terminal(run, verbosity)),
             Format::Ndjson => sinks.push(ndjson::Ndjson::new("the standard error", io::stderr(), live())),
         },
-        Some(path) if path == Path::new("-") => match run.format {
+        Some(path) if path == Path::new("-") => match format(run) {
             Format::Human => {
                 let options = human::Options { verbosity, ascii: run.ascii, ..human::Options::default() };
                 sinks.push(Human::new("the standard output", io::stdout(), options));
@@ -36,7 +36,7 @@ pub(crate) fn sinks(run: &Run) -> Result<Fanout<'static>, Failure> {
                 Failure::new(exit::FAILED, format_args!("cannot create {}: {error}", path.display()))
             })?;
             let name = path.display().to_string();
-            match run.format {
+            match format(run) {
                 Format::Human => {
                     let options = human::Options { verbosity, ascii: run.ascii, ..human::Options::default() };
                     sinks.push(Human::new(name, file, options));
@@ -48,6 +48,27 @@ pub(crate) fn sinks(run: &Run) -> Result<Fanout<'static>, Failure> {
         }
     }
     Ok(sinks)
+}
+
+/// The format that was asked for, or that the file's name asks for.
+fn format(run: &Run) -> Format {
+    let extension = run.output.as_deref().and_then(Path::extension);
+    let by_name = match extension {
+        Some(extension) if extension == "ndjson" || extension == "jsonl" => Format::Ndjson,
+        _ => Format::Human,
+    };
+    run.format.unwrap_or(by_name)
+}
+
+/// Whether the locale says that the terminal shows more than ASCII; one that says nothing is believed to.
+fn shows_unicode() -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|it| !it.is_empty()));
+    locale.is_none_or(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
 }
 
 fn live() -> ndjson::Options {
@@ -62,7 +83,7 @@ fn terminal(run: &Run, verbosity: Verbosity) -> Human<anstream::AutoStream<io::S
         verbosity,
         // `anstream` takes colours out again where nobody would see them.
         colour: true,
-        ascii: run.ascii,
+        ascii: run.ascii || is_terminal && !shows_unicode(),
         width: if is_terminal { terminal_width().or(columns) } else { None },
         pace: Pace::EveryRecord,
     };

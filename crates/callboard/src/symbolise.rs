@@ -38,7 +38,10 @@ impl<S: Sink> Symbolise<S> {
                 address: frame.address,
                 module: frame.module.as_ref().map(|module| module.clone().into_owned().into()),
                 offset: frame.offset,
-                symbol: self.name(frame).map(Into::into),
+                symbol: match &frame.symbol {
+                    Some(known) => Some(known.clone().into_owned().into()),
+                    None => self.name(frame).map(Into::into),
+                },
             })
             .collect()
     }

@@ -68,11 +68,11 @@ bug_checks! {
     INVALID_PROCESS_ATTACH_ATTEMPT = 0x5, "", "", "", "";
     IRQL_NOT_LESS_OR_EQUAL = 0xA, "address", "IRQL", "bit 0 write, bit 3 execute", "instruction address";
     REFERENCE_BY_POINTER = 0x18, "object type", "object", "reserved", "reserved";
-    BAD_POOL_HEADER = 0x19, "violation type", "per type", "per type", "per type";
-    MEMORY_MANAGEMENT = 0x1A, "subtype", "per subtype", "per subtype", "per subtype";
+    BAD_POOL_HEADER = 0x19, "violation type", "", "", "";
+    MEMORY_MANAGEMENT = 0x1A, "subtype", "", "", "";
     KMODE_EXCEPTION_NOT_HANDLED = 0x1E, "exception code", "address", "exception parameter 0", "exception parameter 1";
     KERNEL_APC_PENDING_DURING_EXIT = 0x20, "pending APC", "APC disable count", "IRQL", "reserved";
-    SYSTEM_SERVICE_EXCEPTION = 0x3B, "exception code", "instruction address", "context record", "0";
+    SYSTEM_SERVICE_EXCEPTION = 0x3B, "exception code", "instruction address", "context record", "";
     MULTIPLE_IRP_COMPLETE_REQUESTS = 0x44, "IRP", "reserved", "reserved", "reserved";
     PFN_LIST_CORRUPT = 0x4E, "kind", "per kind", "per kind", "per kind";
     PAGE_FAULT_IN_NONPAGED_AREA = 0x50, "address", "0 read, 2 write, 0x10 execute (before Windows 10: 0 or 1)", "instruction address", "kind of fault";
@@ -85,7 +85,7 @@ bug_checks! {
     ATTEMPTED_SWITCH_FROM_DPC = 0xB8, "original thread", "new thread", "stack of the original", "";
     ATTEMPTED_WRITE_TO_READONLY_MEMORY = 0xBE, "address", "PTE", "reserved", "reserved";
     SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION = 0xC1, "address", "reserved", "reserved", "kind";
-    BAD_POOL_CALLER = 0xC2, "violation type", "per type", "per type", "per type";
+    BAD_POOL_CALLER = 0xC2, "violation type", "", "", "";
     DRIVER_VERIFIER_DETECTED_VIOLATION = 0xC4, "subcode", "per subcode", "per subcode", "per subcode";
     DRIVER_CORRUPTED_EXPOOL = 0xC5, "address", "IRQL", "0 read, 1 write", "instruction address";
     DRIVER_CAUGHT_MODIFYING_FREED_POOL = 0xC6, "address", "0 read, 1 write", "mode", "4";

@@ -77,6 +77,8 @@ pub struct Human<W> {
     names: Names,
     summary: Summary,
     paper: Paper,
+    /// Whether the records are of a command.
+    commanded: bool,
     finished: bool,
 }
 
@@ -89,6 +91,7 @@ impl<W: Write> Human<W> {
             names: Names::default(),
             summary: Summary::new(),
             paper: Paper::new(options),
+            commanded: false,
             finished: false,
         }
     }
@@ -111,6 +114,9 @@ impl<W: Write> Sink for Human<W> {
         if self.output.is_closed() {
             return Ok(());
         }
+        if let event::Body::Start { command, .. } = &record.body {
+            self.commanded = !command.is_empty();
+        }
         self.names.see(record);
         timeline::show(&mut self.paper, record, &self.names, self.options.verbosity);
         self.commit(words::is_urgent(&record.body) && !matches!(record.body, Body::End))
@@ -121,7 +127,9 @@ impl<W: Write> Sink for Human<W> {
     }
 
     fn finish(&mut self) -> Result<(), SinkError> {
-        if !self.finished && !self.output.is_closed() && self.options.verbosity > Verbosity::Quiet {
+        // Where the command could not even be started there is nothing to sum up.
+        let ran = !self.commanded || self.summary.command.is_some() || self.summary.has_events();
+        if ran && !self.finished && !self.output.is_closed() && self.options.verbosity > Verbosity::Quiet {
             closing::show(&mut self.paper, &self.summary);
         }
         self.finished = true;

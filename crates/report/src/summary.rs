@@ -148,6 +148,11 @@ impl Summary {
         }
     }
 
+    /// Whether anything happened on the machine, or a host died.
+    pub fn has_events(&self) -> bool {
+        self.processes_created + self.processes_exited + self.images > 0 || self.stopped()
+    }
+
     /// Whether a bug check, a hang or a crash ended the host.
     pub fn stopped(&self) -> bool {
         !self.stops.is_empty()

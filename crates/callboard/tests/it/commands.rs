@@ -85,3 +85,27 @@ fn several_drivers_see_the_same() {
     let unloads: Vec<_> = run.of("driver_unload").iter().map(|record| record["driver"].clone()).collect();
     assert_eq!(unloads, ["witness", "minimal"]);
 }
+
+#[test]
+fn the_name_of_the_output_says_its_format() {
+    if !can_trace() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    for (name, format, begins) in [
+        ("a.ndjson", None, "{\"type\":\"start\""),
+        ("a.jsonl", None, "{\"type\":\"start\""),
+        ("a.log", None, "│ callboard"),
+        ("b.ndjson", Some("human"), "│ callboard"),
+    ] {
+        let path = directory.path().join(name);
+        let mut command = callboard();
+        command.arg("run").arg("-o").arg(&path);
+        if let Some(format) = format {
+            command.args(["--format", format]);
+        }
+        assert!(command.args(["--", "true"]).status().unwrap().success());
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with(begins), "{name}: {text}");
+    }
+}

@@ -77,6 +77,21 @@ fn an_unknown_option_and_no_command() {
 }
 
 #[test]
+fn a_command_without_its_dashes() {
+    let (code, shown) = fails(&["run", "--quiet", "ls"]);
+    assert_eq!(code, 2);
+    one_error(&shown, &["goes after `--`: callboard run -- ls"]);
+    let (_, shown) = fails(&["run", "--nonsense", "--", "ls"]);
+    assert!(!shown.contains("goes after"), "{shown}");
+}
+
+#[test]
+fn nothing_is_summed_up_where_nothing_ran() {
+    let (_, shown) = fails(&["run", "--", "no-such-command-anywhere"]);
+    assert!(shown.contains("started in") && !shown.contains("summary"), "{shown}");
+}
+
+#[test]
 fn a_command_that_does_not_exist_or_cannot_run() {
     if !crate::support::can_trace() {
         return;

@@ -13,6 +13,7 @@
 pub mod apc;
 pub mod attach;
 pub mod bugcheck;
+mod call_site;
 pub mod clock;
 pub(crate) mod dispatcher;
 pub mod dpc;

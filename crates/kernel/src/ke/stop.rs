@@ -90,7 +90,7 @@ impl Kernel {
             driver: crate::io::driver::from_tag(stop.driver),
             message: message.into(),
             registers: Some(Box::new(registers(stop))),
-            stack: stop.stack.iter().map(frame_of).collect(),
+            stack: named(&stop.stack),
         }));
         self.recorder.halt()
     }
@@ -180,7 +180,14 @@ pub(crate) fn driver_stack() -> Vec<Frame<'static>> {
     }
     let mut here = CONTEXT::default();
     machine::seh::context::capture_here(&mut here);
-    machine::seh::walk::stack(&here).iter().map(frame_of).collect()
+    named(&machine::seh::walk::stack(&here))
+}
+
+/// A stack as reports show it.
+fn named(stack: &[machine::stop::StackFrame]) -> Vec<Frame<'static>> {
+    let mut frames: Vec<_> = stack.iter().map(frame_of).collect();
+    super::call_site::name_callee(&mut frames);
+    frames
 }
 
 /// The end of a bench for a reason that Windows has no bug check for: it would hang, or Callboard cannot go on.

@@ -252,12 +252,15 @@ impl Kernel {
     /// A removal that waits for itself, or in a circle (R-RM-05 … R-RM-07). On Windows the thread never returns
     /// and nobody says why; here it is a stop that does.
     fn never_returns(&self, deadlock: &Deadlock) -> ! {
-        let rule = if deadlock.is_self_removal() { "L-08" } else { "R-RM-07" };
-        crate::ke::stop::without_bug_check(
-            event::StopKind::Hang,
-            &format!(
-                "{rule}: {deadlock}; on Windows this thread never returns and the process stays for ever"
-            ),
-        )
+        let after = "on Windows this thread never returns, and its process stays for ever";
+        let message = if deadlock.is_self_removal() {
+            format!(
+                "L-08: a notify routine removes itself: the removal waits until the routine has returned, which it \
+                 cannot while it waits; {after}. Remove it from DriverUnload or a work item"
+            )
+        } else {
+            format!("R-RM-07: {deadlock}; {after}")
+        };
+        crate::ke::stop::without_bug_check(event::StopKind::Hang, &message)
     }
 }

@@ -13,6 +13,8 @@ use super::trouble;
 use crate::names::{Names, nt_form};
 use crate::words;
 
+/// Columns of a command line that are worth showing.
+const LEGIBLE: usize = 24;
 /// How many missing imports are named in one line; the summary has all.
 const NAMED: usize = 4;
 
@@ -273,9 +275,9 @@ impl Timeline<'_> {
             }
             EventKind::ProcessExit(exit) => {
                 self.paper.word(FAINT, signs.exited, PLAIN, "exited");
-                self.paper.put(PLAIN, &format!("with {}", exit_status(exit.status)));
+                self.paper.put_wrapped(PLAIN, &format!("with {}", self.exit_status(exit.status)));
                 if let Some(lived) = self.names.lived(exit.process, event.time) {
-                    self.paper.put(FAINT, &format!(" after {}", duration(lived, signs)));
+                    self.paper.put_wrapped(FAINT, &format!(" after {}", duration(lived, signs)));
                 }
             }
             EventKind::ThreadCreate(thread) => {
@@ -285,7 +287,7 @@ impl Timeline<'_> {
             EventKind::ThreadExit(exit) => {
                 self.paper.word(FAINT, signs.exited, FAINT, "thread");
                 self.paper.put(PLAIN, &format!("{} ", exit.thread.thread));
-                self.paper.put(FAINT, &format!("exited with {}", exit_status(exit.status)));
+                self.paper.put(FAINT, &format!("exited with {}", self.exit_status(exit.status)));
             }
             EventKind::ImageLoad(image) => self.image(image),
         }
@@ -315,19 +317,26 @@ impl Timeline<'_> {
             None => self.paper.put(FAINT, "(no name)"),
         }
         let by = match self.names.process(process.parent) {
-            Some(parent) => format!("  by {} {parent}", process.parent),
+            Some(parent) => format!("by {} {parent}", process.parent),
             None if process.parent == ProcessId::IDLE => String::new(),
-            None => format!("  by {}", process.parent),
+            None => format!("by {}", process.parent),
         };
         let fits = |paper: &Paper, columns: usize| paper.room().is_none_or(|room| room >= columns);
-        if fits(self.paper, by.len()) {
-            self.paper.put(FAINT, &by);
+        let line = process.command_line.as_deref();
+        if !by.is_empty() || line.is_some() {
+            // Who made it and from which words is worth a line of its own where the name leaves no room.
+            let wanted = 2 + by.len() + line.map_or(0, |line| 4 + line.len().min(LEGIBLE));
+            if !fits(self.paper, wanted) {
+                self.paper.end();
+                self.paper.begin_detail();
+            } else {
+                self.paper.space(2);
+            }
         }
-        if let Some(command_line) = &process.command_line
-            && fits(self.paper, 20)
-        {
-            self.paper.put(FAINT, "  $ ");
-            self.paper.put_short(FAINT, command_line);
+        self.paper.put_short(FAINT, &by);
+        if let Some(line) = line {
+            self.paper.put(FAINT, if by.is_empty() { "$ " } else { "  $ " });
+            self.paper.put_short(FAINT, line);
         }
     }
 
@@ -381,13 +390,33 @@ impl Timeline<'_> {
         self.paper.word(BAD, self.paper.signs().refused, BAD, "refused");
         self.paper.put(PLAIN, "by ");
         self.paper.put_short(DRIVER, &self.driver_name(driver));
-        // The name alone fits into 80 columns.
-        let answer = match status.name() {
-            Some(name) if self.verbosity < Verbosity::Verbose => name.to_owned(),
-            _ => name_of(status),
-        };
+        let answer = self.brief(status);
         self.paper.put_wrapped(PLAIN, &format!(": {answer}"));
         self.paper.end();
+    }
+
+    /// A status by its name alone, which fits into 80 columns, unless more is asked for.
+    fn brief(&self, status: NTSTATUS) -> String {
+        match status.name() {
+            Some(name) if self.verbosity < Verbosity::Verbose => name.to_owned(),
+            _ => name_of(status),
+        }
+    }
+
+    /// An exit status: a small number as a person would say it, a signal that NT has no status for by its name,
+    /// anything else as a status.
+    fn exit_status(&self, status: NTSTATUS) -> String {
+        match status.as_u32() {
+            small @ 0..=255 => small.to_string(),
+            signal @ 0xC000_4E01..=0xC000_4EFF => {
+                let name = i32::try_from(signal & 0xFF).ok().and_then(words::signal_name);
+                name.map_or_else(
+                    || name_of(status),
+                    |name| format!("{name} ({})", words::status_code(status)),
+                )
+            }
+            _ => self.brief(status),
+        }
     }
 
     fn debug(&mut self, driver: Option<DriverId>, component: u32, level: u32, text: &str) {
@@ -441,14 +470,6 @@ pub(super) fn name_of(status: NTSTATUS) -> String {
     match status.name() {
         Some(name) => format!("{name} ({})", words::status_code(status)),
         None => words::status_code(status),
-    }
-}
-
-/// An exit status: a small number as a person would say it, anything else as a status.
-fn exit_status(status: NTSTATUS) -> String {
-    match status.as_u32() {
-        small @ 0..=255 => small.to_string(),
-        _ => name_of(status),
     }
 }
 

@@ -100,6 +100,8 @@ fn stack(paper: &mut Paper, frames: &[Frame<'_>], begin: impl Fn(&mut Paper), ve
         begin(paper);
         paper.put(FAINT, if level == 0 { "at   " } else { "from " });
         let place = match &frame.module {
+            // A routine of the kernel has no offset that means anything.
+            Some(module) if frame.offset == 0 && frame.symbol.is_some() => module.to_string(),
             Some(module) => format!("{module}+{:#x}", frame.offset),
             None => format!("{:#x}", frame.address),
         };
