@@ -113,9 +113,9 @@ pub(crate) struct Run {
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(crate) watchdog: Duration,
 
-    /// Accept a second registration of the same process routine, as Windows was observed to do
-    #[arg(long)]
-    pub(crate) accept_duplicates: bool,
+    /// Decide a point that documents leave open (`callboard profiles --choices` lists them)
+    #[arg(long = "choose", value_name = "NAME=VALUE", value_parser = choice)]
+    pub(crate) choices: Vec<Chosen>,
 
     /// End with exit code 124 when a driver broke a rule
     #[arg(long)]
@@ -190,6 +190,15 @@ fn profile(text: &str) -> Result<Profile, String> {
         let names: Vec<_> = Profile::ALL.iter().map(|profile| profile.name()).collect();
         format!("there is no such profile; there are {}", names.join(", "))
     })
+}
+
+/// A switch that was thrown: its name and its value.
+pub(crate) type Chosen = (String, String);
+
+fn choice(text: &str) -> Result<Chosen, String> {
+    let (name, value) = text.split_once('=').ok_or("it is written NAME=VALUE")?;
+    kernel::Choices::default().set(name, value).map_err(|error| error.to_string())?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

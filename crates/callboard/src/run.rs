@@ -18,7 +18,7 @@ pub(crate) fn run(run: &Run) -> Outcome {
     let mut outputs = sinks::sinks(run)?;
     outputs.push(&mut summary);
     let mut sink = Symbolise::new(outputs);
-    let mut bench = Bench::start(options(run)).map_err(|error| Failure::new(exit::FAILED, error))?;
+    let mut bench = Bench::start(options(run)?).map_err(|error| Failure::new(exit::FAILED, error))?;
     let mut live = LiveBench::new(&mut bench, &mut sink);
     live.add(Body::Start {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -60,14 +60,16 @@ pub(crate) fn run(run: &Run) -> Outcome {
     })
 }
 
-fn options(run: &Run) -> BenchOptions {
+fn options(run: &Run) -> Result<BenchOptions, Failure> {
     let mut options = BenchOptions::new(run.profile.os);
     options.watchdog = run.watchdog;
-    options.config.choices.accept_duplicates = run.accept_duplicates;
+    for (name, value) in &run.choices {
+        options.config.choices.set(name, value).map_err(|error| Failure::new(exit::USAGE, error))?;
+    }
     if run.unsafe_no_sandbox {
         options.sandbox = host::sandbox::Policy::Off;
     }
-    options
+    Ok(options)
 }
 
 /// A value for a service that no driver has would be written and never read: surely a mistake.

@@ -75,6 +75,8 @@ pub struct Process<'a> {
     pub open_name_available: bool,
     /// What its code is written for.
     pub architecture: Architecture,
+    /// Whether it inherits no handles of its parent's: one page says that it is then told without a parent (C6).
+    pub inherits_no_handles: bool,
     /// Whose process it is: a subsystem's own is told to routines of the Ex2 form only (R-PCI-09).
     pub subsystem: Subsystem,
 }

@@ -4,6 +4,8 @@ use event::Time;
 use nt_abi::Profile;
 use serde::{Deserialize, Serialize};
 
+use crate::choices::Choices;
+
 /// How a kernel is to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
@@ -17,14 +19,6 @@ pub struct Config {
     pub clock: Clock,
     /// The seed of a run that provokes: awkward interleavings, missing names, low pool. `None` is a quiet run.
     pub stress: Option<u64>,
-}
-
-/// What is done where documents and observation differ, or documents are silent (section H of the semantics
-/// notes). The default is the documented behaviour, where there is one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Choices {
-    /// C1: a process routine may be registered twice, as observed; documents refuse the second.
-    pub accept_duplicates: bool,
 }
 
 /// How pool memory is given out.

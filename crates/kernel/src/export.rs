@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::LazyLock;
 
-use nt_abi::{Profile, Since};
+use nt_abi::Since;
+
+use crate::Config;
 
 /// Every exported routine and variable, in no order.
 #[linkme::distributed_slice]
@@ -127,10 +129,10 @@ static INDEX: LazyLock<HashMap<(String, &'static str), &'static Export>> = LazyL
     EXPORTS.iter().map(|export| ((canonical_module(export.module), export.name), export)).collect()
 });
 
-/// Looks a name up in a module, for a profile.
-pub fn lookup(module: &str, name: &str, profile: Profile) -> Lookup {
+/// Looks a name up in a module, as a kernel of that configuration has it.
+pub fn lookup(module: &str, name: &str, config: &Config) -> Lookup {
     match INDEX.get(&(canonical_module(module), name)) {
-        Some(export) if profile.has(export.since) => Lookup::Found(export),
+        Some(export) if config.choices.has(config.profile, export) => Lookup::Found(export),
         Some(export) => Lookup::NotInProfile(export),
         None => Lookup::Unknown,
     }
@@ -145,6 +147,8 @@ pub fn sorted() -> Vec<&'static Export> {
 
 #[cfg(test)]
 mod tests {
+    use nt_abi::Profile;
+
     use super::*;
 
     #[test]
@@ -154,10 +158,17 @@ mod tests {
 
     #[test]
     fn r_reg_01_a_routine_of_a_later_windows_is_not_found() {
-        let found = lookup("ntoskrnl.exe", "PsSetLoadImageNotifyRoutineEx", Profile::Win10_1709);
+        let config = |profile| Config { profile, ..Config::default() };
+        let name = "PsSetLoadImageNotifyRoutineEx";
+        let found = lookup("ntoskrnl.exe", name, &config(Profile::Win10_1709));
         assert!(matches!(found, Lookup::Found(_)));
-        let early = lookup("NTOSKRNL.EXE", "PsSetLoadImageNotifyRoutineEx", Profile::Win10_1703);
-        assert!(matches!(early, Lookup::NotInProfile(_)));
-        assert!(matches!(lookup("ntoskrnl.exe", "NoSuchRoutine", Profile::default()), Lookup::Unknown));
+        let mut early = config(Profile::Win10_1703);
+        assert!(matches!(lookup("NTOSKRNL.EXE", name, &early), Lookup::NotInProfile(_)));
+        assert!(matches!(lookup("ntoskrnl.exe", "NoSuchRoutine", &Config::default()), Lookup::Unknown));
+        // C16: the column of the server says 1607.
+        early.choices.set("newest-routines", "server").unwrap();
+        assert!(matches!(lookup("ntoskrnl.exe", name, &early), Lookup::Found(_)));
+        early.profile = Profile::Win10_1507;
+        assert!(matches!(lookup("ntoskrnl.exe", name, &early), Lookup::NotInProfile(_)));
     }
 }

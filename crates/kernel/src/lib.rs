@@ -29,6 +29,7 @@
 )]
 
 pub mod boot;
+pub mod choices;
 pub mod cm;
 mod config;
 pub mod dbg;
@@ -54,7 +55,8 @@ pub mod zw;
 pub(crate) use boot::kernel;
 pub use boot::{Kernel, boot};
 pub use cm::RegistryValue;
-pub use config::{Choices, Clock, Config, Pool};
+pub use choices::Choices;
+pub use config::{Clock, Config, Pool};
 pub use io::load::{LoadError, UnloadError};
 pub use ps::deliver::Refusal;
 pub use recorder::{Recorder, Running};

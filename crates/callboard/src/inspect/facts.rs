@@ -1,6 +1,7 @@
 //! What `inspect` knows of a driver. As JSON these are the fields that programs read.
 
 use callboard::exports::{self, Lookup};
+use kernel::Config;
 use nt_abi::Profile;
 use pe_image::{PeFile, Symbol};
 use serde::Serialize;
@@ -194,6 +195,7 @@ fn flags(file: &PeFile<'_>) -> Vec<String> {
 }
 
 fn imports(file: &PeFile<'_>, profile: Profile) -> Vec<ImportFacts> {
+    let config = Config { profile, ..Config::default() };
     let bound = file.imports.iter().map(|module| (module, false));
     let delayed = file.delay_imports.iter().map(|module| (module, true));
     bound
@@ -202,7 +204,7 @@ fn imports(file: &PeFile<'_>, profile: Profile) -> Vec<ImportFacts> {
         .map(|(module, import, delayed)| {
             let symbol = Symbol::from(&import.name);
             let found = match symbol {
-                Symbol::Name { name, .. } => exports::lookup(&module.module, name, profile),
+                Symbol::Name { name, .. } => exports::lookup(&module.module, name, &config),
                 Symbol::Ordinal(_) => Lookup::Unknown,
             };
             let (support, since) = match found {

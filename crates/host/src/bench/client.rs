@@ -449,6 +449,7 @@ fn cut(event: &Event<'_>) -> Event<'static> {
         first_thread: process.first_thread,
         open_name_available: process.open_name_available,
         architecture: process.architecture,
+        inherits_no_handles: process.inherits_no_handles,
         subsystem: process.subsystem,
     };
     let kind = match &event.kind {

@@ -16,7 +16,7 @@ pub unsafe extern "win64" fn FltGetRoutineAddress(name: *const u8) -> *const () 
     }
     // SAFETY: the driver's string, ended by a NUL.
     let name = unsafe { CStr::from_ptr(name.cast()) };
-    let found = name.to_str().map(|name| lookup("FLTMGR.SYS", name, kernel().config.profile));
+    let found = name.to_str().map(|name| lookup("FLTMGR.SYS", name, &kernel().config));
     match found {
         Ok(Lookup::Found(export)) => export.address.0,
         _ => std::ptr::null(),

@@ -94,7 +94,7 @@ impl Kernel {
         file.require_driver().map_err(ImageError::from)?;
         let entry = file.entry.ok_or(LoadError::NoEntryPoint)?;
         let file_name = path.rsplit(['/', '\\']).next().unwrap_or(path);
-        let image = sysload::load(&file, id, file_name, self.config.profile)?;
+        let image = sysload::load(&file, id, file_name, &self.config)?;
         let (base, size) = (image.base(), image.size());
         let entry = base + entry as usize;
         self.record(Body::DriverLoad {

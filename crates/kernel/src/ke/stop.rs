@@ -5,6 +5,7 @@ use machine::supervisor::{Access, Origin};
 use machine::{BugCheck, Irql};
 use nt_abi::{CONTEXT, EXCEPTION_RECORD};
 
+use crate::choices::UnloadedCodeAccess;
 use crate::{Kernel, kernel};
 
 /// What the processor asks, answered by the kernel that runs.
@@ -35,7 +36,7 @@ impl machine::Supervisor for KernelSupervisor {
         let at = usize::try_from(address).ok()?;
         if machine::images::find_unloaded(at).is_some() {
             // R-UNL-02, R-UNL-03: code of a driver that was unloaded too early.
-            return Some(BugCheck { code: 0xCE, parameters: [address, encoded(access), rip, 0] });
+            return Some(BugCheck { code: 0xCE, parameters: [address, unloaded_access(access), rip, 0] });
         }
         if irql >= Irql::DISPATCH {
             return Some(BugCheck {
@@ -61,7 +62,15 @@ impl machine::Supervisor for KernelSupervisor {
     }
 }
 
-/// How Windows 10 and later write an access in bug checks 0x50 and 0xCE on x64 (C8).
+/// How an access to unloaded code is written in bug check 0xCE (C8).
+pub(super) fn unloaded_access(access: Access) -> u64 {
+    match kernel().config.choices.unloaded_code_access {
+        UnloadedCodeAccess::Execute => encoded(access),
+        UnloadedCodeAccess::Documented => u64::from(access == Access::Write),
+    }
+}
+
+/// How Windows 10 and later write an access in bug check 0x50 on x64.
 fn encoded(access: Access) -> u64 {
     match access {
         Access::Read => 0,

@@ -16,7 +16,7 @@ use crate::rtl::version::Variable;
 pub unsafe extern "win64" fn MmGetSystemRoutineAddress(name: *const UNICODE_STRING) -> *const c_void {
     // SAFETY: the driver's string.
     let name = String::from_utf16_lossy(&unsafe { crate::rtl::unicode::units(name) });
-    match export::lookup("ntoskrnl.exe", &name, kernel().config.profile) {
+    match export::lookup("ntoskrnl.exe", &name, &kernel().config) {
         Lookup::Found(export) => export.address.0.cast(),
         // Absent on this Windows, or known to nobody here: both are what drivers must be ready for.
         Lookup::NotInProfile(_) | Lookup::Unknown => std::ptr::null(),

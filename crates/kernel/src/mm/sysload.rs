@@ -4,9 +4,10 @@ use std::sync::{Mutex, PoisonError};
 
 use event::DriverId;
 use machine::images::LoadedImage;
-use nt_abi::{NTSTATUS, Profile, STATUS_DRIVER_ENTRYPOINT_NOT_FOUND, STATUS_INVALID_IMAGE_FORMAT, Since};
+use nt_abi::{NTSTATUS, STATUS_DRIVER_ENTRYPOINT_NOT_FOUND, STATUS_INVALID_IMAGE_FORMAT, Since};
 use pe_image::{MapOptions, MappedImage, PeFile, Placement, Resolution, Symbol};
 
+use crate::Config;
 use crate::export::{self, Lookup};
 
 /// Why a driver's image cannot be loaded.
@@ -58,10 +59,10 @@ pub(crate) fn load(
     file: &PeFile<'_>,
     id: DriverId,
     name: &str,
-    profile: Profile,
+    config: &Config,
 ) -> Result<MappedImage, ImageError> {
     let mut too_new = None;
-    let mut resolver = |module: &str, symbol: Symbol<'_>| match bind(module, symbol, profile) {
+    let mut resolver = |module: &str, symbol: Symbol<'_>| match bind(module, symbol, config) {
         Ok(resolution) => resolution,
         Err(error) => {
             too_new.get_or_insert(error);
@@ -94,18 +95,18 @@ pub(crate) fn load(
 }
 
 /// Finds an import in the export table.
-fn bind(module: &str, symbol: Symbol<'_>, profile: Profile) -> Result<Resolution, ImageError> {
+fn bind(module: &str, symbol: Symbol<'_>, config: &Config) -> Result<Resolution, ImageError> {
     let Symbol::Name { name, .. } = symbol else {
         // Ordinals of the kernel change with every build, so nothing imports by them.
         return Ok(Resolution::Missing(missing(module, &symbol.to_string())));
     };
-    match export::lookup(module, name, profile) {
+    match export::lookup(module, name, config) {
         Lookup::Found(export) => Ok(Resolution::Address(export.address.0.expose_provenance())),
         Lookup::NotInProfile(export) => Err(ImageError::NotInProfile {
             module: module.to_owned(),
             name: name.to_owned(),
             since: export.since,
-            profile: profile.title(),
+            profile: config.profile.title(),
         }),
         Lookup::Unknown => Ok(Resolution::Missing(missing(module, name))),
     }

@@ -127,7 +127,7 @@ fn what_is_no_object_cannot_be_dereferenced() {
 #[test]
 fn exported_types_are_variables_that_hold_them() {
     let crate::export::Lookup::Found(export) =
-        crate::export::lookup("ntoskrnl.exe", "PsProcessType", Profile::default())
+        crate::export::lookup("ntoskrnl.exe", "PsProcessType", &Config::default())
     else {
         panic!("PsProcessType is not exported");
     };

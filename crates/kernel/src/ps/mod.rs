@@ -50,4 +50,6 @@ impl State {
 }
 
 #[cfg(test)]
+mod choice_tests;
+#[cfg(test)]
 mod tests;

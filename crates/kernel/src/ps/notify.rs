@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU32;
 use notify::{Capacity, Domain, DuplicatePolicy, ImageTable, ProcessTable, ThreadTable, Walker};
 
 use crate::Config;
+use crate::choices::DuplicateProcessRoutine;
 
 /// The machine under the tables: its asymmetric fence, and its way to sleep.
 #[derive(Clone, Copy, Debug)]
@@ -47,12 +48,15 @@ impl Tables {
         let domain = Domain::new(Fences);
         let profile = config.profile;
         let capacity = |slots: usize| Capacity::new(slots).unwrap_or(Capacity::SIXTY_FOUR);
-        let duplicates =
-            if config.choices.accept_duplicates { DuplicatePolicy::Accept } else { DuplicatePolicy::Reject };
+        let choices = &config.choices;
+        let duplicates = match choices.duplicate_process_routine {
+            DuplicateProcessRoutine::Reject => DuplicatePolicy::Reject,
+            DuplicateProcessRoutine::Accept => DuplicatePolicy::Accept,
+        };
         Self {
             process: ProcessTable::new(&domain, capacity(profile.process_routine_limit()), duplicates),
-            image: ImageTable::new(&domain, capacity(profile.image_routine_limit())),
-            thread: ThreadTable::new(&domain, capacity(profile.thread_routine_limit())),
+            image: ImageTable::new(&domain, capacity(choices.image_slots(profile))),
+            thread: ThreadTable::new(&domain, capacity(choices.thread_slots(profile))),
             domain,
         }
     }

@@ -10,6 +10,7 @@ use nt_abi::{
     STATUS_INVALID_PARAMETER_2, STATUS_PROCEDURE_NOT_FOUND, STATUS_SUCCESS,
 };
 
+use crate::choices::{NullRoutine, ThreadRoutineIntegrity, UnregisteredProcessRoutine};
 use crate::{Kernel, kernel};
 
 /// `PS_IMAGE_NOTIFY_CONFLICTING_ARCHITECTURE`, the one flag there is (R-REG-02).
@@ -121,14 +122,14 @@ fn set_process(routine: usize, flavour: ProcessFlavour, remove: bool) -> NTSTATU
         return kernel.removed(Family::Process, routine, removed, |found| process_flavour(found.flavour));
     }
     // The integrity check comes first: a full table does not hide it (R-REG-12).
-    let refused = match flavour {
+    let refused = refuse_null(kernel, routine).or_else(|| match flavour {
         ProcessFlavour::Plain => {
             // Undocumented: since Windows 10 the routine must lie in a module, signed or not (C3).
-            (kernel.config.profile >= nt_abi::Profile::Win10_1507 && kernel.io.driver_at(routine).is_none())
-                .then_some(STATUS_ACCESS_DENIED)
+            let required = kernel.config.choices.module_required(kernel.config.profile);
+            (required && kernel.io.driver_at(routine).is_none()).then_some(STATUS_ACCESS_DENIED)
         }
         ProcessFlavour::Ex | ProcessFlavour::Ex2 => kernel.integrity(routine),
-    };
+    });
     let result = match refused {
         Some(status) => Err(status),
         None => tables
@@ -142,13 +143,16 @@ fn set_process(routine: usize, flavour: ProcessFlavour, remove: bool) -> NTSTATU
 
 fn set_image(routine: usize, flavour: ImageFlavour, flags: usize) -> NTSTATUS {
     let kernel = kernel();
-    let result = kernel
-        .ps
-        .tables
-        .image
-        .register(request(kernel, routine, flavour, flags))
-        .map(|made| made.slot)
-        .map_err(|_: RegisterError| STATUS_INSUFFICIENT_RESOURCES);
+    let result = match refuse_null(kernel, routine) {
+        Some(status) => Err(status),
+        None => kernel
+            .ps
+            .tables
+            .image
+            .register(request(kernel, routine, flavour, flags))
+            .map(|made| made.slot)
+            .map_err(|_: RegisterError| STATUS_INSUFFICIENT_RESOURCES),
+    };
     let shown = if flavour == ImageFlavour::Ex { Flavour::Ex } else { Flavour::Plain };
     kernel.registered(Family::Image, shown, routine, result)
 }
@@ -156,7 +160,10 @@ fn set_image(routine: usize, flavour: ImageFlavour, flags: usize) -> NTSTATUS {
 fn set_thread(routine: usize, flavour: ThreadFlavour) -> NTSTATUS {
     let kernel = kernel();
     // Undocumented: the Ex form asks for FORCE_INTEGRITY as well (C4).
-    let refused = if flavour == ThreadFlavour::Plain { None } else { kernel.integrity(routine) };
+    let checked = flavour != ThreadFlavour::Plain
+        && kernel.config.choices.thread_routine_integrity == ThreadRoutineIntegrity::Required;
+    let refused =
+        refuse_null(kernel, routine).or_else(|| if checked { kernel.integrity(routine) } else { None });
     let result = match refused {
         Some(status) => Err(status),
         None => kernel
@@ -168,6 +175,12 @@ fn set_thread(routine: usize, flavour: ThreadFlavour) -> NTSTATUS {
             .map_err(|_: RegisterError| STATUS_INSUFFICIENT_RESOURCES),
     };
     kernel.registered(Family::Thread, thread_flavour(flavour), routine, result)
+}
+
+/// What a NULL routine is refused with, where it is.
+fn refuse_null(kernel: &Kernel, routine: usize) -> Option<NTSTATUS> {
+    let refused = routine == 0 && kernel.config.choices.null_routine == NullRoutine::InvalidParameter;
+    refused.then_some(STATUS_INVALID_PARAMETER)
 }
 
 /// A registration belongs to the driver whose image holds the routine, else to the one that calls.
@@ -233,7 +246,7 @@ impl Kernel {
     ) -> NTSTATUS {
         let (status, slot, flavour) = match &result {
             Ok(found) => (STATUS_SUCCESS, u8::try_from(found.slot).ok(), flavour(found)),
-            Err(RemoveError::NotRegistered) => (STATUS_PROCEDURE_NOT_FOUND, None, Flavour::Plain),
+            Err(RemoveError::NotRegistered) => (self.not_registered(family), None, Flavour::Plain),
             Err(RemoveError::Deadlock(deadlock)) => self.never_returns(deadlock),
         };
         let driver = crate::io::current_driver().unwrap_or_default();
@@ -247,6 +260,14 @@ impl Kernel {
             status,
         });
         status
+    }
+
+    /// What the removal of a routine that is not registered is answered with (C2).
+    fn not_registered(&self, family: Family) -> NTSTATUS {
+        match (family, self.config.choices.unregistered_process_routine) {
+            (Family::Process, UnregisteredProcessRoutine::InvalidParameter) => STATUS_INVALID_PARAMETER,
+            _ => STATUS_PROCEDURE_NOT_FOUND,
+        }
     }
 
     /// A removal that waits for itself, or in a circle (R-RM-05 … R-RM-07). On Windows the thread never returns

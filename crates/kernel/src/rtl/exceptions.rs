@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn an_exception_that_nobody_handles_stops_with_its_status() {
         with_kernel(Config::default(), |kernel, records| {
-            let Lookup::Found(raise) = lookup("ntoskrnl.exe", "ExRaiseStatus", kernel.config.profile) else {
+            let Lookup::Found(raise) = lookup("ntoskrnl.exe", "ExRaiseStatus", &kernel.config) else {
                 panic!("it is exported")
             };
             let raise = raise.address.0.expose_provenance();
