@@ -303,10 +303,8 @@ impl Choices {
 
     /// Whether an export exists (R-REG-01, C16).
     pub fn has(&self, profile: Profile, export: &Export) -> bool {
-        let newest = matches!(
-            export.name,
-            "PsSetCreateProcessNotifyRoutineEx2" | "PsSetLoadImageNotifyRoutineEx"
-        );
+        let newest =
+            matches!(export.name, "PsSetCreateProcessNotifyRoutineEx2" | "PsSetLoadImageNotifyRoutineEx");
         let server = newest && self.newest_routines == NewestRoutines::Server;
         profile.has(if server { Since::Win10_1607 } else { export.since })
     }
@@ -320,7 +318,11 @@ mod tests {
     fn every_choice_can_be_thrown_to_every_value_by_its_name() {
         for choice in Choices::ALL {
             assert!(choice.values.len() >= 2 && !choice.about.is_empty(), "{choice:?}");
-            assert_eq!(Choices::default().get(choice.name), Some(choice.values[0].0), "the first is the default");
+            assert_eq!(
+                Choices::default().get(choice.name),
+                Some(choice.values[0].0),
+                "the first is the default"
+            );
             for (value, about) in choice.values {
                 let mut choices = Choices::default();
                 choices.set(choice.name, value).unwrap();

@@ -54,8 +54,8 @@ pub mod zw;
 
 pub(crate) use boot::kernel;
 pub use boot::{Kernel, boot};
-pub use cm::RegistryValue;
 pub use choices::Choices;
+pub use cm::RegistryValue;
 pub use config::{Clock, Config, Pool};
 pub use io::load::{LoadError, UnloadError};
 pub use ps::deliver::Refusal;

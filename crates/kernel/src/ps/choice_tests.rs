@@ -35,10 +35,7 @@ fn c1_duplicates_are_refused_or_accepted() {
     // On Windows 7 no module is asked for, so that a routine of this test will do.
     let default = Config { profile: Profile::Win7Sp1, ..Config::default() };
     assert_eq!(twice(default), STATUS_INVALID_PARAMETER);
-    assert_eq!(
-        twice(choosing(Profile::Win7Sp1, "duplicate-process-routine", "accept")),
-        STATUS_SUCCESS
-    );
+    assert_eq!(twice(choosing(Profile::Win7Sp1, "duplicate-process-routine", "accept")), STATUS_SUCCESS);
 }
 
 #[test]
