@@ -7,7 +7,6 @@
 use std::collections::BTreeSet;
 
 use kernel::export::{Lookup, lookup};
-use nt_abi::Profile;
 
 /// Imported from ntoskrnl.exe by three or more of the drivers.
 const KERNEL_BY_THREE: &str = "
@@ -74,7 +73,7 @@ const FILTER_MANAGER_BY_TWO: &str = "
 fn missing(module: &str, names: &str) -> BTreeSet<String> {
     names
         .split_whitespace()
-        .filter(|name| !matches!(lookup(module, name, Profile::default()), Lookup::Found(_)))
+        .filter(|name| !matches!(lookup(module, name, &kernel::Config::default()), Lookup::Found(_)))
         .map(str::to_owned)
         .collect()
 }

@@ -1,11 +1,17 @@
 //! Registration and removal, as a driver finds them on every profile.
 
 use callboard::Profile;
+use kernel::choices::DuplicateProcessRoutine;
 
 use super::suite::{Said, Suite};
 
 fn run(name: &str, profile: Profile, accept_duplicates: bool) -> Said {
-    Suite::load(name, profile, |config| config.choices.accept_duplicates = accept_duplicates).end()
+    Suite::load(name, profile, |config| {
+        if accept_duplicates {
+            config.choices.duplicate_process_routine = DuplicateProcessRoutine::Accept;
+        }
+    })
+    .end()
 }
 
 /// What the driver found out about the tables, exactly: on a bench nobody else has registered.
