@@ -3,7 +3,9 @@
 
 mod bench_live;
 mod callboard;
+mod conformance;
 mod drivers;
+mod mutate;
 mod root;
 mod timeline;
 
@@ -23,6 +25,10 @@ struct Arguments {
 enum Command {
     /// Build the Windows drivers in drivers/ and put them in drivers/bin/
     Drivers(drivers::Arguments),
+    /// Write docs/conformance.md: every requirement, what proves it, and how that goes
+    Conformance(conformance::Arguments),
+    /// Break one behaviour at a time, and see that the tests which prove it fail
+    Mutate(mutate::Arguments),
     /// Measure what watching costs a command, as ratios within one run (docs/performance.md)
     BenchLive,
     /// Draw docs/timeline.svg, the picture of the README, from a real run
@@ -32,6 +38,8 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Drivers(arguments) => drivers::run(&arguments),
+        Command::Conformance(arguments) => conformance::run(&arguments),
+        Command::Mutate(arguments) => mutate::run(&arguments),
         Command::BenchLive => bench_live::run(),
         Command::Timeline => timeline::run(),
     };

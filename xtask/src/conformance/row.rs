@@ -1,0 +1,95 @@
+//! The requirements, as the data files in `docs/conformance/` hold them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde::Deserialize;
+
+/// Where the data files are, from the root of the tree.
+pub(crate) const FOLDER: &str = "docs/conformance";
+
+/// The data files, in the order of the page: the documents first.
+const FILES: [&str; 9] =
+    ["documents", "registration", "removal", "callbacks", "veto", "images", "context", "triggers", "races"];
+
+/// One table of the page.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Section {
+    /// The heading.
+    pub(crate) title: String,
+    /// A sentence or two below it.
+    pub(crate) intro: String,
+    /// The requirements.
+    #[serde(rename = "row")]
+    pub(crate) rows: Vec<Row>,
+}
+
+/// One requirement, or one statement of a document.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Row {
+    /// `R-REG-05` or `S-IMGEX-1`.
+    pub(crate) id: String,
+    /// What is required, in our own words.
+    pub(crate) text: String,
+    /// How it is known: D documented, O observed, I inferred, ? open.
+    pub(crate) mark: String,
+    /// Other rows whose proofs prove this one as well.
+    #[serde(default)]
+    pub(crate) by: Vec<String>,
+    /// Tests that prove it and do not carry its id in their names.
+    #[serde(default)]
+    pub(crate) tests: Vec<String>,
+    /// Why there is no test: either nothing can be tested, or it is not built.
+    pub(crate) why_none: Option<String>,
+    /// What others do, by their column.
+    #[serde(default)]
+    pub(crate) others: BTreeMap<Other, String>,
+}
+
+/// Other software that stands in for the NT kernel.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Other {
+    Wine,
+    Speakeasy,
+    Qiling,
+    Reactos,
+    Usersim,
+}
+
+impl Other {
+    pub(crate) const ALL: [(Self, &'static str); 5] = [
+        (Self::Wine, "Wine 8.0"),
+        (Self::Speakeasy, "Speakeasy 1.5/2.0"),
+        (Self::Qiling, "Qiling 1.4.6"),
+        (Self::Reactos, "ReactOS"),
+        (Self::Usersim, "usersim"),
+    ];
+}
+
+/// Reads a data file.
+pub(crate) fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    toml_edit::de::from_str(&text).with_context(|| format!("in {}", path.display()))
+}
+
+/// All sections, checked: ids are unique, and what a row refers to is there.
+pub(crate) fn sections(root: &Path) -> Result<Vec<Section>> {
+    let files = FILES.iter().map(|file| read(&root.join(FOLDER).join(file).with_extension("toml")));
+    let sections: Vec<Section> = files.collect::<Result<_>>()?;
+    let rows = || sections.iter().flat_map(|section| &section.rows);
+    let mut ids = std::collections::BTreeSet::new();
+    for row in rows() {
+        ensure!(ids.insert(row.id.as_str()), "{} is there twice", row.id);
+        ensure!(row.mark.chars().all(|mark| "DOI?/".contains(mark)), "{}: mark {:?}", row.id, row.mark);
+    }
+    for row in rows() {
+        if let Some(unknown) = row.by.iter().find(|id| !ids.contains(id.as_str())) {
+            bail!("{} is proven by {unknown}, which is no row", row.id);
+        }
+    }
+    Ok(sections)
+}
