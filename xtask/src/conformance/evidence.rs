@@ -15,8 +15,8 @@ use crate::mutate::list::{Mutation, Seen};
 pub(crate) struct Proof {
     /// Rust tests.
     pub(crate) tests: BTreeSet<Test>,
-    /// Places of checks inside drivers, with what they say.
-    pub(crate) checks: BTreeMap<String, String>,
+    /// Checks inside drivers: the file they are in, and what they say.
+    pub(crate) checks: BTreeSet<(String, String)>,
     /// Outcomes of those checks, by index into [`PROFILES`].
     pub(crate) outcomes: [Option<Outcome>; PROFILES.len()],
     /// Mutations that were seen to turn it red, with the day.
@@ -84,7 +84,7 @@ impl Evidence {
             }
             for id in std::iter::once(&row.id).chain(&row.by) {
                 let Some(said) = checks.of(id) else { continue };
-                proof.checks.extend(said.places.clone());
+                proof.checks.extend(said.passed.clone());
                 proof.failures.extend(said.failures.clone());
                 for (all, one) in proof.outcomes.iter_mut().zip(said.outcomes) {
                     *all = (*all).max(one);
@@ -105,14 +105,19 @@ impl Evidence {
         &self.0[&row.id]
     }
 
-    /// Rows that are red, or that have neither proof nor a reason; and those that have both.
+    /// Rows whose reason is out of date, as they are proven by now.
+    pub(crate) fn outdated(&self) -> impl Iterator<Item = &str> {
+        let both = |proof: &Proof| proof.is_there() && proof.why_none.is_some();
+        self.0.iter().filter(move |(_, proof)| both(proof)).map(|(id, _)| id.as_str())
+    }
+
+    /// Rows that are red, or that have neither proof nor a reason.
     pub(crate) fn wrong(&self, outcomes: Option<&Outcomes>) -> Vec<String> {
         let mut wrong = Vec::new();
         for (id, proof) in &self.0 {
             wrong.extend(proof.failures.iter().map(|failure| format!("{id}: {failure}")));
             match (proof.is_there(), &proof.why_none) {
                 (false, None) => wrong.push(format!("{id} has no test, and no reason why")),
-                (true, Some(_)) => wrong.push(format!("{id} has a test and a reason why it has none")),
                 _ => {}
             }
             let Some(outcomes) = outcomes else { continue };

@@ -109,7 +109,8 @@ fn cell(proof: &Proof, outcome: Option<Outcome>) -> &'static str {
 
 fn reasons(page: &mut String, section: &Section, evidence: &Evidence) {
     let with_reason =
-        section.rows.iter().filter_map(|row| Some((&row.id, evidence.of(row).why_none.as_ref()?)));
+        section.rows.iter().filter(|row| !evidence.of(row).is_there());
+    let with_reason = with_reason.filter_map(|row| Some((&row.id, row.why_none.as_ref()?)));
     let mut with_reason = with_reason.peekable();
     if with_reason.peek().is_none() {
         return;
@@ -128,7 +129,7 @@ fn names(page: &mut String, section: &Section, evidence: &Evidence) {
             continue;
         }
         let tests = proof.tests.iter().map(|test| format!("[`{}`](../{})", test.name, test.file));
-        let checks = proof.checks.iter().map(|(place, text)| format!("`{place}` {}", escaped(text)));
+        let checks = proof.checks.iter().map(|(file, text)| format!("`{file}` {}", escaped(text)));
         let all: Vec<String> = tests.chain(checks).collect();
         let _ = writeln!(page, "- **{}**: {}", row.id, all.join(" · "));
     }

@@ -1,9 +1,9 @@
 //! What the in-driver suites said, profile by profile.
 //!
 //! Their runner is a test of the `callboard` crate. Asked by [`VARIABLE`], it leaves the lines of each suite in a
-//! file `SUITE.PROFILE.txt`; each line is `conformance: ok R-REG-05 registration.c:120 text` or the like.
+//! file `RUN-SUITE@PROFILE.txt`; each line is `conformance: ok R-REG-05 registration.c:120 text` or the like.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -59,8 +59,8 @@ pub(crate) struct Checks {
 pub(crate) struct Row {
     /// By index into [`PROFILES`].
     pub(crate) outcomes: [Option<Outcome>; PROFILES.len()],
-    /// Where the checks that passed stand, `file:line`, and what they say.
-    pub(crate) places: BTreeMap<String, String>,
+    /// The checks that passed: the file they are in, and what they say.
+    pub(crate) passed: BTreeSet<(String, String)>,
     /// What failed.
     pub(crate) failures: Vec<String>,
 }
@@ -73,7 +73,7 @@ impl Checks {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let Some((suite, profile)) =
-                name.strip_suffix(".txt").and_then(|name| name.split_once('.'))
+                name.strip_suffix(".txt").and_then(|name| name.split_once('@'))
             else {
                 continue;
             };
@@ -100,7 +100,8 @@ impl Checks {
                     row.failures.push(format!("{}: {rest}", PROFILES[column].0));
                 } else if outcome == Outcome::Pass {
                     let (place, text) = rest.split_once(' ').unwrap_or((rest, ""));
-                    row.places.insert(place.to_owned(), text.to_owned());
+                    let file = place.split(':').next().unwrap_or(place);
+                    row.passed.insert((file.to_owned(), text.to_owned()));
                 }
             }
         }
@@ -129,7 +130,7 @@ mod tests {
         let row = checks.of("R-REG-05").unwrap();
         assert_eq!(row.outcomes[..3], [Some(Outcome::Pass), Some(Outcome::Fail), None]);
         assert_eq!(row.failures, ["win7-sp1-kb2922790: a.c:2 not so (got 1)"]);
-        assert_eq!(row.places.len(), 1);
+        assert_eq!(row.passed.len(), 1);
         assert_eq!(checks.of("R-REG-06").unwrap().outcomes[0], Some(Outcome::NotApplicable));
     }
 }

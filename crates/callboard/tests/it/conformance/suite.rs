@@ -1,6 +1,7 @@
 //! A suite's driver on a bench, and what it says.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use callboard::{Bench, BenchOptions, Profile};
 use event::{Body, DriverId};
@@ -44,11 +45,23 @@ impl Suite {
             }
             assert!(!matches!(record.body, Body::Stop(_)), "{record:?}");
         });
-        Said { lines, profile: self.profile, name: self.name }
+        let said = Said { lines, profile: self.profile, name: self.name };
+        said.keep();
+        said
     }
 }
 
 impl Said {
+    /// Leaves the lines to `cargo xtask conformance`, if it asks for them.
+    fn keep(&self) {
+        static RUNS: AtomicUsize = AtomicUsize::new(0);
+        if let Some(folder) = std::env::var_os("CALLBOARD_CONFORMANCE_LINES") {
+            let run = RUNS.fetch_add(1, Ordering::Relaxed);
+            let file = format!("{run}-{}@{}.txt", self.name, self.profile);
+            std::fs::write(std::path::Path::new(&folder).join(file), self.lines.join("\n")).unwrap();
+        }
+    }
+
     /// No check failed, no fewer than `least` were made, and the count at the end is that of the lines.
     pub(super) fn passes(&self, least: usize) -> &Self {
         let failed: Vec<_> = self.of("FAIL").collect();
