@@ -116,9 +116,8 @@ impl Evidence {
         let mut wrong = Vec::new();
         for (id, proof) in &self.0 {
             wrong.extend(proof.failures.iter().map(|failure| format!("{id}: {failure}")));
-            match (proof.is_there(), &proof.why_none) {
-                (false, None) => wrong.push(format!("{id} has no test, and no reason why")),
-                _ => {}
+            if !proof.is_there() && proof.why_none.is_none() {
+                wrong.push(format!("{id} has no test, and no reason why"));
             }
             let Some(outcomes) = outcomes else { continue };
             for test in &proof.tests {
