@@ -58,7 +58,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     for (index, mutation) in chosen.iter().enumerate() {
         let survived = tree.with(mutation, |tree| survivors_of(tree, mutation))?;
         let caught = survived.is_empty();
-        let outcome = if caught { "caught".to_owned() } else { format!("NOT CAUGHT by {}", survived.join(" ")) };
+        let outcome =
+            if caught { "caught".to_owned() } else { format!("NOT CAUGHT by {}", survived.join(" ")) };
         eprintln!("[{}/{}] {}: {outcome}", index + 1, chosen.len(), mutation.name);
         seen.note(mutation, caught, &day);
         if !caught {
@@ -77,7 +78,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 /// Sees that all tests pass as long as nothing is broken.
 fn unbroken(tree: &Tree, chosen: &[&Mutation]) -> Result<()> {
-    let packages: BTreeSet<_> = chosen.iter().map(|mutation| (&mutation.package, &mutation.targets)).collect();
+    let packages: BTreeSet<_> =
+        chosen.iter().map(|mutation| (&mutation.package, &mutation.targets)).collect();
     for (package, targets) in packages {
         let of_package =
             chosen.iter().filter(|mutation| (&mutation.package, &mutation.targets) == (package, targets));

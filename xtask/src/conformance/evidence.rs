@@ -138,7 +138,8 @@ impl Evidence {
         let statements = count(&|row| row.id.starts_with("S-"));
         let proven = |row: &Row| self.of(row).is_there();
         let broken = |row: &Row| proven(row) && !self.of(row).broken_by.is_empty();
-        let inside = |row: &Row| self.of(row).outcomes.iter().flatten().any(|&outcome| outcome == Outcome::Pass);
+        let inside =
+            |row: &Row| self.of(row).outcomes.iter().flatten().any(|&outcome| outcome == Outcome::Pass);
         format!(
             "**{statements}** statements of the documents and **{}** requirements: **{}** proven by tests, of which \
              **{}** by checks\ninside drivers as well; **{}** have a reason why there is no test. Of those proven, \

@@ -108,8 +108,7 @@ fn cell(proof: &Proof, outcome: Option<Outcome>) -> &'static str {
 }
 
 fn reasons(page: &mut String, section: &Section, evidence: &Evidence) {
-    let with_reason =
-        section.rows.iter().filter(|row| !evidence.of(row).is_there());
+    let with_reason = section.rows.iter().filter(|row| !evidence.of(row).is_there());
     let with_reason = with_reason.filter_map(|row| Some((&row.id, row.why_none.as_ref()?)));
     let mut with_reason = with_reason.peekable();
     if with_reason.peek().is_none() {

@@ -72,8 +72,7 @@ impl Checks {
         for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let Some((suite, profile)) =
-                name.strip_suffix(".txt").and_then(|name| name.split_once('@'))
+            let Some((suite, profile)) = name.strip_suffix(".txt").and_then(|name| name.split_once('@'))
             else {
                 continue;
             };
@@ -126,7 +125,10 @@ mod tests {
     fn the_worst_outcome_that_says_something_prevails() {
         let mut checks = Checks::default();
         checks.add(0, "conformance: skip R-REG-05,R-REG-06 absent\nconformance: ok R-REG-05 a.c:1 it is so");
-        checks.add(1, "conformance: ok R-REG-05 a.c:1 it is so\nconformance: FAIL R-REG-05 a.c:2 not so (got 1)");
+        checks.add(
+            1,
+            "conformance: ok R-REG-05 a.c:1 it is so\nconformance: FAIL R-REG-05 a.c:2 not so (got 1)",
+        );
         let row = checks.of("R-REG-05").unwrap();
         assert_eq!(row.outcomes[..3], [Some(Outcome::Pass), Some(Outcome::Fail), None]);
         assert_eq!(row.failures, ["win7-sp1-kb2922790: a.c:2 not so (got 1)"]);

@@ -38,7 +38,10 @@ pub(crate) fn all(root: &Path) -> Result<BTreeSet<Test>> {
 fn names(source: &str) -> impl Iterator<Item = &str> {
     source.split("#[test]").skip(1).filter_map(|after| {
         let line = after.lines().map(str::trim).find(|line| {
-            !line.is_empty() && !line.starts_with("#[") && !line.starts_with("//") && !line.starts_with("reason")
+            !line.is_empty()
+                && !line.starts_with("#[")
+                && !line.starts_with("//")
+                && !line.starts_with("reason")
         })?;
         let name = line.split("fn ").nth(1)?;
         let end = name.find(|letter: char| !letter.is_alphanumeric() && letter != '_')?;

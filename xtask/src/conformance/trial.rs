@@ -16,7 +16,17 @@ pub(crate) type Outcomes = BTreeMap<String, bool>;
 pub(crate) fn run(names: &BTreeSet<&str>, lines: &Path) -> Result<Outcomes> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["test", "--workspace", "--exclude", "xtask", "--lib", "--bins", "--tests", "--no-fail-fast", "--"])
+        .args([
+            "test",
+            "--workspace",
+            "--exclude",
+            "xtask",
+            "--lib",
+            "--bins",
+            "--tests",
+            "--no-fail-fast",
+            "--",
+        ])
         .args(names)
         .arg("conformance")
         .env(VARIABLE, lines)
@@ -35,7 +45,8 @@ pub(crate) fn run(names: &BTreeSet<&str>, lines: &Path) -> Result<Outcomes> {
 fn parse(text: &str) -> Outcomes {
     let mut outcomes = Outcomes::new();
     for line in text.lines() {
-        let Some((test, outcome)) = line.strip_prefix("test ").and_then(|line| line.split_once(" ... ")) else {
+        let Some((test, outcome)) = line.strip_prefix("test ").and_then(|line| line.split_once(" ... "))
+        else {
             continue;
         };
         let name = test.trim_end_matches(" - should panic").rsplit("::").next().unwrap_or(test);
@@ -51,7 +62,8 @@ mod tests {
 
     #[test]
     fn outcomes_are_read_from_the_harness() {
-        let text = "running 3 tests\ntest a::one ... ok\ntest b::one ... FAILED\ntest two - should panic ... ok\n";
+        let text =
+            "running 3 tests\ntest a::one ... ok\ntest b::one ... FAILED\ntest two - should panic ... ok\n";
         let outcomes = parse(text);
         assert_eq!(outcomes, Outcomes::from([("one".into(), false), ("two".into(), true)]));
     }
