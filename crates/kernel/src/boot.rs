@@ -20,6 +20,7 @@ pub struct Kernel {
     pub(crate) etw: crate::etw::State,
     pub(crate) po: crate::po::State,
     pub(crate) netio: crate::netio::State,
+    pub(crate) rules: crate::rule::State,
 }
 
 static KERNEL: AtomicPtr<Kernel> = AtomicPtr::new(std::ptr::null_mut());
@@ -41,6 +42,7 @@ pub fn boot(config: Config, recorder: &'static dyn Recorder) -> &'static Kernel 
         etw: crate::etw::State::new(&config),
         po: crate::po::State::new(&config),
         netio: crate::netio::State::new(&config),
+        rules: crate::rule::State::default(),
     }));
     KERNEL.store(std::ptr::from_ref(kernel).cast_mut(), Ordering::Release);
     kernel.start();

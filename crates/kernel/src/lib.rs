@@ -47,6 +47,7 @@ pub mod po;
 pub mod ps;
 mod recorder;
 pub mod rtl;
+pub mod rule;
 pub mod se;
 #[cfg(test)]
 mod testing;

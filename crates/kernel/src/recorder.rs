@@ -3,6 +3,7 @@
 use event::{Body, ClientId, DriverId, Family, Finding, Frame, Level, Record, Severity};
 
 use crate::Kernel;
+use crate::rule::Rule;
 
 /// Takes the kernel's records. Implemented by the host over its channel; called on any thread, at
 /// any IRQL, also on the notification path: it must not allocate and must not block for long.
@@ -44,40 +45,48 @@ impl Kernel {
     }
 
     /// Reports a rule that the current driver broke, with the driver's stack.
-    pub(crate) fn finding(
-        &self,
-        rule: &str,
-        severity: Severity,
-        message: &str,
-        bug_check: Option<(u32, [u64; 4])>,
-    ) {
-        self.finding_of(crate::io::current_driver(), rule, severity, message, bug_check);
+    pub(crate) fn finding(&self, rule: &'static Rule, message: &str, bug_check: Option<(u32, [u64; 4])>) {
+        self.finding_of(crate::io::current_driver(), rule, message, bug_check);
     }
 
     /// Reports a rule that `driver` broke.
     pub(crate) fn finding_of(
         &self,
         driver: Option<DriverId>,
-        rule: &str,
-        severity: Severity,
+        rule: &'static Rule,
         message: &str,
         bug_check: Option<(u32, [u64; 4])>,
     ) {
-        self.finding_at(driver, rule, severity, message, bug_check, crate::ke::stop::driver_stack());
+        self.finding_at(driver, rule, message, bug_check, crate::ke::stop::driver_stack());
     }
 
     /// Reports a rule that `driver` broke, with the place where.
     pub(crate) fn finding_at(
         &self,
         driver: Option<DriverId>,
-        rule: &str,
-        severity: Severity,
+        rule: &'static Rule,
         message: &str,
         bug_check: Option<(u32, [u64; 4])>,
         stack: Vec<Frame<'_>>,
     ) {
+        self.finding_as(rule.severity, driver, rule, message, bug_check, stack);
+    }
+
+    /// Reports a rule whose severity depends on where it was broken.
+    pub(crate) fn finding_as(
+        &self,
+        severity: Severity,
+        driver: Option<DriverId>,
+        rule: &'static Rule,
+        message: &str,
+        bug_check: Option<(u32, [u64; 4])>,
+        stack: Vec<Frame<'_>>,
+    ) {
+        if !self.rules.is_new(rule, driver, &stack) {
+            return;
+        }
         self.record(Body::Finding(Finding {
-            rule: rule.into(),
+            rule: rule.id.into(),
             severity,
             driver,
             message: message.into(),

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use event::{Body, DriverId, Leak, LeakKind, Severity};
+use event::{Body, DriverId, Leak, LeakKind};
 use export_macro::export;
 use nt_abi::{ANSI_STRING, NTSTATUS, STATUS_DEBUGGER_INACTIVE, STATUS_INVALID_PARAMETER, STATUS_SUCCESS};
 
@@ -60,7 +60,7 @@ pub(crate) fn report_leaks(kernel: &Kernel, driver: &io::Driver) {
             "{} was unloaded and still listens to what is printed: call DbgSetDebugPrintCallback with FALSE",
             driver.name
         );
-        kernel.finding_of(Some(driver.id), "L-18", Severity::Error, &message, None);
+        kernel.finding_of(Some(driver.id), &crate::rule::L_18, &message, None);
     }
 }
 

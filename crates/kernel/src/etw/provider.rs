@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use event::{Body, DriverId, Leak, LeakKind, Severity};
+use event::{Body, DriverId, Leak, LeakKind};
 use export_macro::export;
 use nt_abi::{
     EVENT_DESCRIPTOR, GUID, NTSTATUS, PETWENABLECALLBACK, PVOID, REGHANDLE, STATUS_INVALID_HANDLE,
@@ -148,7 +148,7 @@ pub(crate) fn report_leaks(kernel: &Kernel, driver: &io::Driver) {
             "{} was unloaded with its event provider {id} still registered: call EtwUnregister in DriverUnload",
             driver.name
         );
-        kernel.finding_of(Some(driver.id), "L-18", Severity::Error, &message, None);
+        kernel.finding_of(Some(driver.id), &crate::rule::L_18, &message, None);
     }
 }
 

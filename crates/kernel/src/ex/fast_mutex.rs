@@ -81,7 +81,7 @@ unsafe fn release(mutex: *mut FAST_MUTEX) -> Irql {
             let message = format!(
                 "the fast mutex at {mutex:p} was released by a thread that does not own it; release it where it was acquired"
             );
-            crate::kernel().finding("L-13", event::Severity::Error, &message, None);
+            crate::kernel().finding(&crate::rule::L_13, &message, None);
         }
         owner(mutex).store(std::ptr::null_mut(), Ordering::Relaxed);
         if count(mutex).fetch_add(1, Ordering::Release) < 0 {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use event::{Severity, StopKind};
+use event::StopKind;
 use export_macro::export;
 use machine::Irql;
 use nt_abi::{ERESOURCE, LIST_ENTRY, NTSTATUS, OWNER_ENTRY, ResourceOwnedExclusive, STATUS_SUCCESS};
@@ -118,7 +118,7 @@ fn check_apcs(code: u64, verb: &str, resource: *mut ERESOURCE) {
              acquired and KeLeaveCriticalRegion after it is released"
         );
         let parameters = [code, irql.level().into(), apcs.combined(), resource.addr() as u64];
-        kernel().finding("L-12", Severity::Error, &message, Some((ke::irql::VERIFIER, parameters)));
+        kernel().finding(&crate::rule::L_12, &message, Some((ke::irql::VERIFIER, parameters)));
     }
 }
 
@@ -236,7 +236,7 @@ pub unsafe extern "win64" fn ExDeleteResourceLite(resource: *mut ERESOURCE) -> N
         let message = format!(
             "the resource at {resource:p} was deleted while {owners} thread(s) own it; release it first"
         );
-        kernel().finding("L-12", Severity::Error, &message, None);
+        kernel().finding(&crate::rule::L_12, &message, None);
     }
     STATUS_SUCCESS
 }

@@ -46,7 +46,7 @@ fn release(word: &AtomicU64, count: u32) {
             "the rundown protection at {address:#x} was released more often than it was acquired; release it once for each TRUE \
              of ExAcquireRundownProtection"
         );
-        crate::kernel().finding("L-13", event::Severity::Error, &message, None);
+        crate::kernel().finding(&crate::rule::L_13, &message, None);
     } else if before - fewer == RUNNING_DOWN {
         machine::platform().wake(low_half(word), u32::MAX);
     }
@@ -157,7 +157,7 @@ fn unlock(word: &AtomicU64, exclusive: bool) {
             let message = format!(
                 "the push lock at {address:#x} was released and is not held that way; release what was acquired"
             );
-            crate::kernel().finding("L-13", event::Severity::Error, &message, None);
+            crate::kernel().finding(&crate::rule::L_13, &message, None);
         }
     }
 }

@@ -76,7 +76,7 @@ fn release(lock: &AtomicU32, held: impl Fn(u32) -> bool, release: impl Fn(u32) -
                  acquired, once",
                 lock.as_ptr()
             );
-            crate::kernel().finding("L-13", event::Severity::Error, &message, None);
+            crate::kernel().finding(&crate::rule::L_13, &message, None);
         }
     }
 }

@@ -1,6 +1,5 @@
 //! `EX_TIMER`: timers that the system allocates.
 
-use event::Severity;
 use export_macro::export;
 use nt_abi::{KDPC, KTIMER, PEXT_CALLBACK, PVOID, STATUS_INVALID_PARAMETER};
 
@@ -98,7 +97,7 @@ pub unsafe extern "win64" fn ExDeleteTimer(timer: PVOID, cancel: u8, wait: u8, _
     let canceled = unsafe { ExCancelTimer(timer, std::ptr::null()) };
     if cancel == 0 && canceled != 0 {
         let message = "ExDeleteTimer was called without Cancel for a timer that is set; cancel it";
-        kernel().finding("L-18", Severity::Error, message, None);
+        kernel().finding(&crate::rule::L_18, message, None);
     }
     let dpc = timer.cast::<ExTimer>();
     // Its memory goes now, so a callback that runs is waited for in any case, unless that is the caller.

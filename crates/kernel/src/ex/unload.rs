@@ -1,6 +1,6 @@
 //! What a driver that is unloaded has still queued: NT does not wait for it, and calls freed code.
 
-use event::{DriverId, Severity};
+use event::DriverId;
 
 use crate::{Kernel, ps};
 
@@ -20,7 +20,7 @@ pub(crate) fn report_leaks(kernel: &Kernel, driver: DriverId) {
             "the driver was unloaded with {callbacks} routine(s) registered with callback objects; the next notification calls \
              freed code: in DriverUnload, call ExUnregisterCallback"
         );
-        kernel.finding_of(Some(driver), "L-18", Severity::Error, &message, None);
+        kernel.finding_of(Some(driver), &crate::rule::L_18, &message, None);
     }
     super::pool::report_leaks(kernel, driver);
 }
@@ -32,6 +32,6 @@ fn queued(kernel: &Kernel, driver: DriverId, what: &str, left: &[usize], remedy:
              DriverUnload, {remedy}"
         );
         let check = (0xCE, [object as u64, 0x10, object as u64, 0]);
-        kernel.finding_of(Some(driver), "L-18", Severity::Error, &message, Some(check));
+        kernel.finding_of(Some(driver), &crate::rule::L_18, &message, Some(check));
     }
 }

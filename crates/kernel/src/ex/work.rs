@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use event::{DriverId, Level, Severity};
+use event::{DriverId, Level};
 use export_macro::export;
 use nt_abi::{
     DEVICE_OBJECT, PIO_WORKITEM_ROUTINE, PIO_WORKITEM_ROUTINE_EX, PVOID, PWORKER_THREAD_ROUTINE,
@@ -148,7 +148,7 @@ fn run(kernel: &Kernel, item: Item) {
             "a work item's routine returned at {irql} with APC-disable counts {combined:#x}; undo what it did to them"
         );
         let check = (0xE1, [item.routine as u64, irql.level().into(), 0, item.at as u64]);
-        kernel.finding_of(item.owner, "L-13", Severity::Error, &message, Some(check));
+        kernel.finding_of(item.owner, &crate::rule::L_13, &message, Some(check));
         machine::irql::set(machine::Irql::PASSIVE);
         if let Some(thread) = crate::ps::thread::current() {
             crate::ke::region::ApcDisable { kernel: 0, special: 0 }.restore(thread);
@@ -234,7 +234,7 @@ fn check_not_queued(item: *mut u8, routine: &str) {
     if kernel().ex.work.is_queued(item.addr()) {
         let message =
             format!("{routine} was called for a work item that is queued; let its routine run first");
-        kernel().finding("L-18", Severity::Error, &message, None);
+        kernel().finding(&crate::rule::L_18, &message, None);
     }
 }
 

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use event::{DriverId, Severity};
+use event::DriverId;
 use export_macro::export;
 use nt_abi::{
     FLT_FILTER, FLT_VOLUME_CONTEXT, NTSTATUS, STATUS_FLT_CONTEXT_ALLOCATION_NOT_FOUND,
@@ -192,5 +192,5 @@ fn complain(routine: &str) {
         "{routine} was given what is no context, or one whose last reference is gone: release a context once for each \
          FltAllocateContext, FltReferenceContext and successful FltGetXxxContext"
     );
-    kernel().finding("L-14", Severity::Error, &message, None);
+    kernel().finding(&crate::rule::L_14, &message, None);
 }

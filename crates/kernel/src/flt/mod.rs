@@ -31,7 +31,7 @@ mod tests;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use event::{Body, Leak, LeakKind, Severity};
+use event::{Body, Leak, LeakKind};
 
 use crate::io::Driver;
 use crate::ob::Ref;
@@ -103,7 +103,7 @@ pub(crate) fn report_leaks(kernel: &Kernel, driver: &Driver) {
              FltUnregisterFilter in the FilterUnloadCallback, and when DriverEntry fails",
             driver.name
         );
-        kernel.finding_of(Some(driver.id), "L-18", Severity::Error, &message, Some((0xCE, [0; 4])));
+        kernel.finding_of(Some(driver.id), &crate::rule::L_18, &message, Some((0xCE, [0; 4])));
     }
     let contexts = kernel.flt.contexts.owned_by(driver.id);
     if contexts > 0 {
@@ -117,7 +117,7 @@ pub(crate) fn report_leaks(kernel: &Kernel, driver: &Driver) {
              FltGetFileNameInformationUnsafe and FltReferenceFileNameInformation needs a FltReleaseFileNameInformation",
             driver.name
         );
-        kernel.finding_of(Some(driver.id), "L-14", Severity::Warning, &message, None);
+        kernel.finding_of(Some(driver.id), &crate::rule::L_14, &message, None);
     }
     for port in kernel.flt.ports.owned_by(driver.id) {
         leak(format!("communication port {port}"), 1);

@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use event::{DriverId, Severity};
+use event::DriverId;
 use export_macro::export;
 use nt_abi::{
     FILE_OBJECT, FLT_CALLBACK_DATA, FLT_FILE_NAME_INFORMATION, FLT_FILE_NAME_NORMALIZED,
@@ -189,7 +189,7 @@ pub unsafe extern "win64" fn FltGetFileNameInformationUnsafe(
     if all_apcs_disabled() {
         let message = "FltGetFileNameInformationUnsafe while all APCs are disabled can deadlock: test \
                        KeAreAllApcsDisabled first, and query the name from a work item where it is TRUE";
-        kernel().finding("L-09", Severity::Error, message, None);
+        kernel().finding(&crate::rule::L_09, message, None);
     }
     // SAFETY: the driver's pointers.
     unsafe { give(query(file, options), returned) }
@@ -300,7 +300,7 @@ fn complain(routine: &str) {
         "{routine} was given what is no file name information, or one whose last reference is gone: release it \
          once for each query that succeeded"
     );
-    kernel().finding("L-14", Severity::Error, &message, None);
+    kernel().finding(&crate::rule::L_14, &message, None);
 }
 
 /// The whole of a counted string, for volumes and ports.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use event::{DriverId, Severity, StopKind};
+use event::{DriverId, StopKind};
 use export_macro::export;
 use nt_abi::{
     FLT_FILTER, FLT_INSTANCE, FLT_VOLUME, NTSTATUS, STATUS_FLT_DELETING_OBJECT, STATUS_INVALID_PARAMETER,
@@ -78,7 +78,7 @@ impl Rundown {
             let waited = Duration::from_nanos(machine::platform().now().monotonic.saturating_sub(began));
             let Some(left) = PATIENCE.checked_sub(waited).filter(|left| !left.is_zero()) else {
                 let message = what(word & !CLOSED);
-                kernel().finding("L-14", Severity::Error, &message, None);
+                kernel().finding(&crate::rule::L_14, &message, None);
                 crate::ke::stop::without_bug_check(StopKind::Hang, &message)
             };
             machine::platform().block(&self.0, word, Some(left));
@@ -293,6 +293,6 @@ pub unsafe extern "win64" fn FltObjectDereference(object: *const u8) {
     if !released {
         let message = "FltObjectDereference gave back a reference that nobody holds: call it once for each \
                        FltObjectReference and for each routine that returns a referenced filter, instance or volume";
-        kernel().finding("L-14", Severity::Error, message, None);
+        kernel().finding(&crate::rule::L_14, message, None);
     }
 }

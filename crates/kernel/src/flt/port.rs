@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use event::{DriverId, Severity};
+use event::DriverId;
 use export_macro::export;
 use nt_abi::{
     FLT_FILTER, FLT_PORT, NTSTATUS, OBJ_KERNEL_HANDLE, OBJECT_ATTRIBUTES, PFLT_CONNECT_NOTIFY,
@@ -159,7 +159,7 @@ pub unsafe extern "win64" fn FltCreateCommunicationPort(
 pub unsafe extern "win64" fn FltCloseCommunicationPort(port: *mut FLT_PORT) {
     let Some(server) = kernel().flt.ports.table().servers.remove(&port.addr()) else {
         let message = "FltCloseCommunicationPort was given what is no open server port: close each port once";
-        kernel().finding("L-14", Severity::Error, message, None);
+        kernel().finding(&crate::rule::L_14, message, None);
         return;
     };
     server.filter.rundown.release();
@@ -219,7 +219,7 @@ pub unsafe extern "win64" fn FltSendMessage(
     // A client of the bench takes no messages: what waits for one waits until its time is up.
     if wait.unwrap_or(0) == 0 {
         let text = "FltSendMessage without a timeout waits for ever where the program at the other end takes no messages";
-        kernel().finding("L-03", Severity::Error, text, None);
+        kernel().finding(&crate::rule::L_03, text, None);
     }
     nt_abi::STATUS_TIMEOUT
 }

@@ -239,8 +239,7 @@ pub unsafe extern "win64" fn IoDeleteDevice(device: *mut DEVICE_OBJECT) {
         if extension.ExtensionFlags & DELETE_PENDING != 0 {
             let message = "IoDeleteDevice: the device has been deleted before";
             kernel().finding(
-                "L-14",
-                event::Severity::Error,
+                &crate::rule::L_14,
                 message,
                 Some((0x18, [0, std::ptr::from_mut(device).addr() as u64, 0, 0])),
             );

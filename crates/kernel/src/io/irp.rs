@@ -203,8 +203,7 @@ pub unsafe extern "win64" fn IofCompleteRequest(irp: *mut IRP, _boost: i8) {
             let message = "completes a request with STATUS_PENDING, which is no status to end with";
             // MULTIPLE_IRP_COMPLETE_REQUESTS is how that ends under Windows.
             kernel().finding(
-                "IO-01",
-                event::Severity::Error,
+                &crate::rule::IO_01,
                 message,
                 Some((COMPLETED_TWICE, [irp.addr() as u64, 0, 0, 0])),
             );

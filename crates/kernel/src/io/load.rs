@@ -3,7 +3,7 @@
 use std::ptr::NonNull;
 use std::sync::{Mutex, PoisonError};
 
-use event::{Body, DriverId, Family, Leak, LeakKind, Severity};
+use event::{Body, DriverId, Family, Leak, LeakKind};
 use nt_abi::{
     DRIVER_EXTENSION, DRIVER_OBJECT, NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_IMAGE_FORMAT,
     UNICODE_STRING,
@@ -232,6 +232,7 @@ impl Kernel {
         crate::netio::report_leaks(self, driver);
         crate::dbg::debugger::report_leaks(self, driver);
         crate::mm::report_leaks(self, driver.id);
+        crate::rule::report_repeated(self, driver.id);
         self.ob.names.remove(&driver.object.clone().erase());
         machine::images::unregister(driver.base);
         if let Some(image) = driver.image.lock().unwrap_or_else(PoisonError::into_inner).take() {
@@ -271,7 +272,7 @@ impl Kernel {
             // R-UNL-02, R-UNL-03: code that is executed where there is none any more.
             let check = (0xCE, [address, 0x10, address, 0]);
             let routine = crate::ke::stop::frame_at(address);
-            self.finding_at(Some(driver.id), "L-18", Severity::Error, &message, Some(check), vec![routine]);
+            self.finding_at(Some(driver.id), &crate::rule::L_18, &message, Some(check), vec![routine]);
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::Ordering;
 
-use event::Severity;
 use nt_abi::{
     DEVICE_OBJECT, DO_DEVICE_INITIALIZING, DO_EXCLUSIVE, FILE_OBJECT, IO_PARAMETERS_CREATE,
     IO_PARAMETERS_READ_WRITE, IO_SECURITY_CONTEXT, IO_STACK_PARAMETERS, IRP, IRP_MJ_CLEANUP, IRP_MJ_CLOSE,
@@ -56,7 +55,7 @@ unsafe fn run(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> Outcome {
             "a dispatch routine returned {status} without completing its request: it must complete it, or return \
              STATUS_PENDING"
         );
-        crate::kernel().finding("IO-02", Severity::Error, &message, None);
+        crate::kernel().finding(&crate::rule::IO_02, &message, None);
         // Kept for ever: the request may still be completed.
         return (status, 0);
     }

@@ -160,7 +160,7 @@ impl Dpcs {
                     0xC8,
                     [u64::from(after.level()) << 16 | u64::from(level.level()) << 8, routine as u64, 0, 0],
                 );
-                kernel().finding_of(queued.owner, "L-13", event::Severity::Error, &message, Some(check));
+                kernel().finding_of(queued.owner, &crate::rule::L_13, &message, Some(check));
             }
             machine::irql::set(before);
         }

@@ -1,6 +1,5 @@
 //! Raising and lowering the IRQL.
 
-use event::Severity;
 use export_macro::export;
 use machine::Irql;
 use nt_abi::KIRQL;
@@ -12,7 +11,7 @@ pub(crate) const VERIFIER: u32 = 0xC4;
 
 /// Reports what Driver Verifier would stop for: an IRQL or APC rule that was broken (L-22).
 pub(crate) fn violation(message: &str, parameters: [u64; 4]) {
-    kernel().finding("L-22", Severity::Error, message, Some((VERIFIER, parameters)));
+    kernel().finding(&crate::rule::L_22, message, Some((VERIFIER, parameters)));
 }
 
 /// Raises the level to `to` and answers the old one.

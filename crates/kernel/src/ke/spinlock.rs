@@ -96,8 +96,7 @@ impl<'a> Lock<'a> {
         if before & HELD == 0 {
             let address = self.0.as_ptr().addr() as u64;
             crate::kernel().finding(
-                "L-13",
-                event::Severity::Error,
+                &crate::rule::L_13,
                 &format!("the spin lock at {address:#x} was released and nobody held it; release what was acquired, once"),
                 Some((0x10, [address, 0, 0, 0])),
             );

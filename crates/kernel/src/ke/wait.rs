@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use event::Severity;
 use export_macro::export;
 use machine::Irql;
 use nt_abi::{
@@ -189,7 +188,7 @@ fn complain(object: Object, until: Until) {
             "a {} notify routine waits {how_long}; the system waits with it: queue the work to a thread of the driver and return",
             name_of(family)
         );
-        kernel().finding("L-02", Severity::Warning, &message, None);
+        kernel().finding(&crate::rule::L_02, &message, None);
     }
 }
 

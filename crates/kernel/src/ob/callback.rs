@@ -107,7 +107,7 @@ pub unsafe extern "win64" fn ObUnRegisterCallbacks(handle: *mut c_void) {
     if !kernel().ob.callbacks.unregister(handle.addr() as u64) {
         let message =
             format!("unregisters {:#x}, which is no registration of object callbacks", handle.addr());
-        kernel().finding("L-18", event::Severity::Error, &message, None);
+        kernel().finding(&crate::rule::L_18, &message, None);
     }
 }
 

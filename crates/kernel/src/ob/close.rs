@@ -1,6 +1,5 @@
 //! Closing handles.
 
-use event::Severity;
 use export_macro::export;
 use nt_abi::{HANDLE, NTSTATUS, STATUS_INVALID_HANDLE, STATUS_SUCCESS};
 
@@ -15,7 +14,7 @@ fn close(handle: HANDLE) -> NTSTATUS {
             handle.addr(),
             crate::ps::thread::current().map_or(0, |thread| thread.current_process().id.0),
         );
-        kernel().finding("L-14", Severity::Warning, &message, None);
+        kernel().finding(&crate::rule::L_14, &message, None);
     }
     status
 }

@@ -1,6 +1,6 @@
 //! What an unloaded driver left with the object manager and the registry: handles and callbacks.
 
-use event::{Body, DriverId, Leak, LeakKind, Severity};
+use event::{Body, DriverId, Leak, LeakKind};
 
 use crate::Kernel;
 use crate::io::Driver;
@@ -30,12 +30,5 @@ fn callbacks(kernel: &Kernel, driver: DriverId, count: u64, what: &str, remove: 
          call {remove}"
     );
     // R-UNL-02: code that is executed where there is none any more.
-    kernel.finding_at(
-        Some(driver),
-        "L-18",
-        Severity::Error,
-        &message,
-        Some((0xCE, [0, 0x10, 0, 0])),
-        Vec::new(),
-    );
+    kernel.finding_at(Some(driver), &crate::rule::L_18, &message, Some((0xCE, [0, 0x10, 0, 0])), Vec::new());
 }

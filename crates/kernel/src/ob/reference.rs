@@ -2,7 +2,6 @@
 
 use std::ptr::NonNull;
 
-use event::Severity;
 use export_macro::export;
 use nt_abi::{HANDLE, NTSTATUS, OBJECT_HANDLE_INFORMATION, STATUS_OBJECT_TYPE_MISMATCH, STATUS_SUCCESS};
 
@@ -34,7 +33,7 @@ fn no_object(object: *mut Object) -> ! {
         "uses {address:#x} as an object, where there is none: it was dereferenced more often than referenced, or never one"
     );
     let check = (REFERENCE_BY_POINTER, [0, address, 0, 0]);
-    kernel().finding("L-14", Severity::Error, &message, Some(check));
+    kernel().finding(&crate::rule::L_14, &message, Some(check));
     machine::bug_check(REFERENCE_BY_POINTER, 0, address, 0, 0)
 }
 

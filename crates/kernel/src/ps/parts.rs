@@ -2,7 +2,6 @@
 
 use std::sync::atomic::Ordering;
 
-use event::Severity;
 use export_macro::export;
 use nt_abi::{
     CONTEXT, FILE_OBJECT, NTSTATUS, STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED,
@@ -131,7 +130,7 @@ pub unsafe extern "win64" fn PsSetContextThread(
 ) -> NTSTATUS {
     let message =
         "PsSetContextThread changes where a thread of another machine goes on, which Callboard does not do";
-    kernel().finding("L-06", Severity::Warning, message, None);
+    kernel().note(event::Level::Warning, message);
     if context.is_null() { STATUS_INVALID_PARAMETER } else { STATUS_NOT_SUPPORTED }
 }
 

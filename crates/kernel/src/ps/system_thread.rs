@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use event::{Body, DriverId, Leak, LeakKind, Level, Severity, ThreadId};
+use event::{Body, DriverId, Leak, LeakKind, Level, ThreadId};
 use export_macro::export;
 use machine::Irql;
 use nt_abi::{
@@ -173,7 +173,7 @@ fn check_state(kernel: &Kernel, thread: &Ethread) {
     }
     if irql != Irql::PASSIVE {
         let message = format!("a system thread ended at {irql}; lower the IRQL to PASSIVE_LEVEL before");
-        kernel.finding("L-13", Severity::Error, &message, None);
+        kernel.finding(&crate::rule::L_13, &message, None);
         machine::irql::set(Irql::PASSIVE);
     }
 }
@@ -210,8 +210,7 @@ pub(crate) fn report_leaks(kernel: &Kernel, driver: DriverId) {
         let address = thread.start as u64;
         kernel.finding_at(
             Some(driver),
-            "L-18",
-            Severity::Error,
+            &crate::rule::L_18,
             &message,
             Some((0xCE, [address, 0x10, address, 0])),
             vec![start],

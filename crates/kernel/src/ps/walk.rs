@@ -379,7 +379,7 @@ pub(crate) fn check_balance(kernel: &Kernel, thread: &Ethread, before: ApcDisabl
             irql.level()
         );
         let check = (0xC8, [u64::from(irql.level()) << 16 | 2, 2, 0, 0]);
-        kernel.finding("L-13", event::Severity::Error, &message, Some(check));
+        kernel.finding(&crate::rule::L_13, &message, Some(check));
         machine::irql::set(machine::Irql::PASSIVE);
     }
     let apcs = ApcDisable::of(thread);
@@ -389,7 +389,7 @@ pub(crate) fn check_balance(kernel: &Kernel, thread: &Ethread, before: ApcDisabl
             before.kernel, before.special, apcs.kernel, apcs.special
         );
         let check = (0x01, [routine, 0, apcs.combined(), 1]);
-        kernel.finding("L-13", event::Severity::Error, &message, Some(check));
+        kernel.finding(&crate::rule::L_13, &message, Some(check));
         before.restore(thread);
     }
 }

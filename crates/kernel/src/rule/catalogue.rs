@@ -1,0 +1,122 @@
+//! Every rule, by id.
+
+use event::Severity::{Error, Warning};
+
+use super::Rule;
+
+/// A notify routine makes no registry calls.
+pub(crate) static L_01: Rule =
+    Rule { id: "L-01", title: "A notify routine makes no registry calls", severity: Warning };
+/// A notify routine does not wait without a limit.
+pub(crate) static L_02: Rule =
+    Rule { id: "L-02", title: "A notify routine does not wait without a limit", severity: Warning };
+/// A notify routine does not ask a program and wait for its answer.
+pub(crate) static L_03: Rule = Rule {
+    id: "L-03",
+    title: "A notify routine does not ask a program and wait for its answer",
+    severity: Error,
+};
+/// A notify routine does not wait for work that it queued itself.
+pub(crate) static L_04: Rule = Rule {
+    id: "L-04",
+    title: "A notify routine does not wait for work that it queued itself",
+    severity: Warning,
+};
+/// A notify routine does not wait for what another thread holds.
+pub(crate) static L_05: Rule = Rule {
+    id: "L-05",
+    title: "A notify routine does not wait for what another thread holds",
+    severity: Warning,
+};
+/// An image routine does not change or map the process's memory.
+pub(crate) static L_06: Rule = Rule {
+    id: "L-06",
+    title: "An image routine does not change or map the process's memory",
+    severity: Warning,
+};
+/// Memory of user mode is touched only under __try.
+pub(crate) static L_07: Rule =
+    Rule { id: "L-07", title: "Memory of user mode is touched only under __try", severity: Error };
+/// A notify routine does not remove itself.
+pub(crate) static L_08: Rule =
+    Rule { id: "L-08", title: "A notify routine does not remove itself", severity: Error };
+/// No file name is asked for while all APCs are disabled.
+pub(crate) static L_09: Rule =
+    Rule { id: "L-09", title: "No file name is asked for while all APCs are disabled", severity: Error };
+/// File services are called at PASSIVE_LEVEL with special kernel APCs enabled.
+pub(crate) static L_10: Rule = Rule {
+    id: "L-10",
+    title: "File services are called at PASSIVE_LEVEL with special kernel APCs enabled",
+    severity: Error,
+};
+/// A kernel routine is called at an IRQL that it is for.
+pub(crate) static L_11: Rule =
+    Rule { id: "L-11", title: "A kernel routine is called at an IRQL that it is for", severity: Error };
+/// An ERESOURCE is acquired and released with normal kernel APCs disabled.
+pub(crate) static L_12: Rule = Rule {
+    id: "L-12",
+    title: "An ERESOURCE is acquired and released with normal kernel APCs disabled",
+    severity: Error,
+};
+/// A routine returns with the IRQL, the APC state and the locks that it was called with.
+pub(crate) static L_13: Rule = Rule {
+    id: "L-13",
+    title: "A routine returns with the IRQL, the APC state and the locks that it was called with",
+    severity: Error,
+};
+/// Each reference is given back, once.
+pub(crate) static L_14: Rule =
+    Rule { id: "L-14", title: "Each reference is given back, once", severity: Error };
+/// What a notify routine is given is not used after it returned.
+pub(crate) static L_15: Rule = Rule {
+    id: "L-15",
+    title: "What a notify routine is given is not used after it returned",
+    severity: Error,
+};
+/// Pointers that may be NULL are tested.
+pub(crate) static L_16: Rule =
+    Rule { id: "L-16", title: "Pointers that may be NULL are tested", severity: Error };
+/// All memory is freed before the driver is unloaded.
+pub(crate) static L_17: Rule =
+    Rule { id: "L-17", title: "All memory is freed before the driver is unloaded", severity: Error };
+/// All that is registered or queued is withdrawn before the driver is unloaded.
+pub(crate) static L_18: Rule = Rule {
+    id: "L-18",
+    title: "All that is registered or queued is withdrawn before the driver is unloaded",
+    severity: Error,
+};
+/// What a routine needs is initialised before the routine is registered.
+pub(crate) static L_19: Rule = Rule {
+    id: "L-19",
+    title: "What a routine needs is initialised before the routine is registered",
+    severity: Error,
+};
+/// What a routine needs is torn down after the routine was removed.
+pub(crate) static L_20: Rule = Rule {
+    id: "L-20",
+    title: "What a routine needs is torn down after the routine was removed",
+    severity: Error,
+};
+/// A notify routine is sparing with the kernel stack.
+pub(crate) static L_21: Rule =
+    Rule { id: "L-21", title: "A notify routine is sparing with the kernel stack", severity: Warning };
+/// Locks, regions and waits keep Driver Verifier's rules of IRQL.
+pub(crate) static L_22: Rule = Rule {
+    id: "L-22",
+    title: "Locks, regions and waits keep Driver Verifier's rules of IRQL",
+    severity: Error,
+};
+/// A request is completed once.
+pub(crate) static IO_01: Rule = Rule { id: "IO-01", title: "A request is completed once", severity: Error };
+/// A dispatch routine completes each request, or marks it pending.
+pub(crate) static IO_02: Rule = Rule {
+    id: "IO-02",
+    title: "A dispatch routine completes each request, or marks it pending",
+    severity: Error,
+};
+
+/// Every rule, in order of id.
+pub static RULES: &[&Rule] = &[
+    &L_01, &L_02, &L_03, &L_04, &L_05, &L_06, &L_07, &L_08, &L_09, &L_10, &L_11, &L_12, &L_13, &L_14, &L_15,
+    &L_16, &L_17, &L_18, &L_19, &L_20, &L_21, &L_22, &IO_01, &IO_02,
+];
