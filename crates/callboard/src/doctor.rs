@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::time::Instant;
 
-use callboard::{Bench, BenchOptions, SENSOR, exit, live};
-use host::sandbox;
+use callboard::host::{Bench, BenchOptions, sandbox};
+use callboard::{SENSOR, exit, live};
 
 use crate::{Outcome, written};
 

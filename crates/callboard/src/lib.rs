@@ -5,32 +5,41 @@
 //! This is the facade for programs that use it as a library; `callboard --help` is the command line.
 //!
 //! ```text
-//!   Bench       one simulated NT machine, its drivers in a sandboxed process of their own
+//!   Bench       one simulated NT machine, for tests: processes, images, devices, a clock
+//!   host        the sandboxed process that drivers run in, for whoever brings events of their own
 //!   event       what happens (Event) and what comes of it (Record)
 //!   live        a command tree on this machine as a source of events
 //!   report      sinks for records: a timeline for people, NDJSON for programs
 //!   exports     the kernel routines that drivers can import
 //! ```
 //!
-//! ```no_run
-//! use callboard::{Bench, BenchOptions, Profile};
+//! A driver that may refuse one process, and not another:
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let mut bench = Bench::start(BenchOptions::new(Profile::Win11_24H2))?;
-//! bench.load("sensor", "sensor.sys", callboard::SENSOR)?;
-//! bench.finish()?;
-//! bench.drain(&mut |record| println!("{record:?}"));
+//! ```
+//! use callboard::{Bench, Profile, Value};
+//!
+//! # fn main() -> Result<(), callboard::Error> {
+//! let mut bench = Bench::new(Profile::Win11_24H2)?;
+//! bench.set_value("sensor", "Deny", Value::String("*evil.exe".into()))?;
+//! bench.load_bytes("sensor", callboard::SENSOR)?;
+//! let error = bench.process(r"C:\Temp\evil.exe").create().unwrap_err();
+//! assert_eq!(error.to_string(), r"sensor refused C:\Temp\evil.exe with STATUS_ACCESS_DENIED (0xC0000022)");
+//! bench.process(r"C:\Windows\System32\cmd.exe").create()?;
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! See [`bench`] for all that a test can do.
 #![forbid(unsafe_code)]
 
 pub mod exit;
 mod live_bench;
 mod symbolise;
 
+pub use ::bench;
+pub use bench::{Bench, Error, NTSTATUS, STATUS_ACCESS_DENIED, STATUS_SUCCESS, Value};
 pub use event;
-pub use host::{Bench, BenchError, BenchOptions, Value};
+pub use host;
 pub use kernel::export as exports;
 pub use live_bench::{LiveBench, Notes};
 pub use nt_abi::Profile;

@@ -1,8 +1,9 @@
 //! `callboard run`: a command on this machine, its life told to drivers.
 
+use callboard::host::{self, Bench, BenchError, BenchOptions};
 use callboard::live::{self, LiveError};
 use callboard::report::{SinkError, Summary};
-use callboard::{Bench, BenchError, BenchOptions, LiveBench, Symbolise, exit};
+use callboard::{LiveBench, Symbolise, exit};
 use event::{Body, Level};
 use nt_abi::{NTSTATUS, STATUS_DRIVER_ENTRYPOINT_NOT_FOUND, STATUS_INVALID_IMAGE_FORMAT};
 

@@ -14,6 +14,7 @@
 mod event;
 mod ids;
 mod name;
+mod owned;
 mod record;
 mod time;
 pub mod wire;

@@ -31,6 +31,27 @@ impl<'a> Name<'a> {
         Self { nt: Cow::Owned(nt), host: Some(path) }
     }
 
+    /// The name of a file of a simulated machine, by any of its names: `C:\Windows\x.exe`, `\??\C:\Windows\x.exe`,
+    /// `\SystemRoot\x.exe` and `\Device\HarddiskVolume1\Windows\x.exe` are the same file. Another name is kept as it is.
+    pub fn from_nt(path: &str) -> Name<'static> {
+        let path = path.strip_prefix(r"\??\").unwrap_or(path);
+        let on_volume = |prefix: &str, rest: &str| Name {
+            nt: Cow::Owned(format!("{DEVICE}{prefix}{rest}")),
+            host: Some(Cow::Owned(format!("C:{prefix}{rest}"))),
+        };
+        let after = |prefix: &str| {
+            let (head, rest) = path.split_at_checked(prefix.len())?;
+            (head.eq_ignore_ascii_case(prefix) && rest.starts_with('\\')).then_some(rest)
+        };
+        if let Some(rest) = after("C:").or_else(|| after(DEVICE)) {
+            on_volume("", rest)
+        } else if let Some(rest) = after(r"\SystemRoot") {
+            on_volume(r"\Windows", rest)
+        } else {
+            Name { nt: Cow::Owned(path.to_owned()), host: None }
+        }
+    }
+
     /// The path a person of the source's machine would use.
     pub fn for_people(&self) -> &str {
         self.host.as_deref().unwrap_or(&self.nt)
@@ -81,6 +102,23 @@ mod tests {
         assert_eq!(name.for_people(), "/usr/bin/ls");
         assert_eq!(name.file_name(), "ls");
         assert_eq!(name.on_volume(), r"\usr\bin\ls");
+    }
+
+    #[test]
+    fn r_fn_04_every_name_of_a_file_has_the_device_form() {
+        for path in [
+            r"C:\Windows\x.exe",
+            r"c:\Windows\x.exe",
+            r"\??\C:\Windows\x.exe",
+            r"\SystemRoot\x.exe",
+            r"\Device\HarddiskVolume1\Windows\x.exe",
+        ] {
+            let name = Name::from_nt(path);
+            assert_eq!(name.nt, r"\Device\HarddiskVolume1\Windows\x.exe", "{path}");
+            assert_eq!(name.for_people(), r"C:\Windows\x.exe", "{path}");
+        }
+        let remote = Name::from_nt(r"\Device\Mup\server\x.exe");
+        assert_eq!((remote.nt.as_ref(), remote.host), (r"\Device\Mup\server\x.exe", None));
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::fs;
 use std::time::Duration;
 
 use callboard::report::{Fanout, Summary};
-use callboard::{Bench, BenchOptions, LiveBench, live};
+use callboard::host::{Bench, BenchOptions};
+use callboard::{LiveBench, live};
 use event::{Body, Event, EventKind, ProcessId};
 use source::{Delivery, Recipient, Ticket};
 

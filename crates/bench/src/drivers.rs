@@ -1,0 +1,66 @@
+//! Loading and unloading drivers.
+
+use std::path::Path;
+
+use host::Value;
+
+use crate::{Bench, Driver, Error};
+
+impl Bench {
+    /// Writes a value under the `Parameters` key of a service, before or after its driver is loaded.
+    ///
+    /// # Errors
+    /// [`Error::Host`] when it is too long, [`Error::Stopped`].
+    pub fn set_value(&mut self, service: &str, name: &str, value: Value<'_>) -> Result<(), Error> {
+        let result = self.host.set_value(service, name, value);
+        self.answer(result)
+    }
+
+    /// Loads a driver from a file, as the service `service`, and runs its DriverEntry.
+    ///
+    /// # Errors
+    /// [`Error::Host`] when the file cannot be read, the image is bad or DriverEntry fails: [`Error::status`] is then
+    /// what `NtLoadDriver` returns. [`Error::Stopped`] when the machine stopped of it.
+    pub fn load(&mut self, service: &str, path: impl AsRef<Path>) -> Result<Driver, Error> {
+        let result = self.host.load_file(service, path.as_ref());
+        self.loaded(service, result)
+    }
+
+    /// Loads a driver from its bytes, as the service `service`, and runs its DriverEntry.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_bytes(&mut self, service: &str, image: &[u8]) -> Result<Driver, Error> {
+        let result = self.host.load(service, &format!("{service}.sys"), image);
+        self.loaded(service, result)
+    }
+
+    fn loaded(
+        &mut self,
+        service: &str,
+        result: Result<event::DriverId, host::BenchError>,
+    ) -> Result<Driver, Error> {
+        let id = self.answer(result)?;
+        self.services.insert(id, service.to_owned());
+        Ok(Driver { id })
+    }
+
+    /// Unloads a driver.
+    ///
+    /// # Errors
+    /// [`Error::Host`] when it has no DriverUnload, [`Error::Stopped`].
+    pub fn unload(&mut self, driver: Driver) -> Result<(), Error> {
+        let result = self.host.unload(driver.id);
+        self.answer(result)
+    }
+
+    /// Unloads every driver, last loaded first, and looks for what they leave behind. Nothing can be asked of the machine
+    /// afterwards; what happened can.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] when the machine stops of it, or has stopped.
+    pub fn finish(&mut self) -> Result<(), Error> {
+        let result = self.host.finish();
+        self.answer(result)
+    }
+}
