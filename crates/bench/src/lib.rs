@@ -58,8 +58,8 @@ pub use bench::Bench;
 pub use builder::BenchBuilder;
 pub use error::{Error, Refused};
 pub use event::{
-    Architecture, Body, ClientId, Conditions, DriverId, Event, EventKind, Family, Finding, Leak, LeakKind, Name,
-    ProcessId, Record, Severity, Signature, Stop, StopKind, Subsystem, ThreadId, Time,
+    Architecture, Body, ClientId, Conditions, DriverId, Event, EventKind, Family, Finding, Leak, LeakKind,
+    Name, ProcessId, Record, Severity, Signature, Stop, StopKind, Subsystem, ThreadId, Time,
 };
 pub use evidence::{Notice, Verdict};
 pub use host::{BenchError, Choices, Clock, Config, Pool, Value};

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use event::{Architecture, ClientId, Conditions, EventKind, Name, ProcessExit, ProcessId, Subsystem, ThreadId};
+use event::{
+    Architecture, ClientId, Conditions, EventKind, Name, ProcessExit, ProcessId, Subsystem, ThreadId,
+};
 use nt_abi::NTSTATUS;
 
 use crate::bench::failed;
@@ -68,7 +70,8 @@ impl Bench {
     /// [`Error::Failed`] when it has none: it has exited, or is without one still.
     pub fn first_thread(&self, process: &Process) -> Result<Thread, Error> {
         let id = self.world.client_id(Actor::Process(process.id));
-        id.map(|id| Thread { id }).ok_or_else(|| failed("the process has no thread", nt_abi::STATUS_INVALID_CID))
+        id.map(|id| Thread { id })
+            .ok_or_else(|| failed("the process has no thread", nt_abi::STATUS_INVALID_CID))
     }
 
     /// Lets the first thread of a suspended process start: it maps the main image and what the system brings
@@ -315,7 +318,10 @@ impl ProcessBuilder<'_> {
         if let Some(id) = self.id
             && (id % 4 != 0 || id <= ProcessId::SYSTEM.0 || bench.world.in_use(id))
         {
-            return Err(failed(format!("{id} cannot be a new process's id"), nt_abi::STATUS_INVALID_PARAMETER));
+            return Err(failed(
+                format!("{id} cannot be a new process's id"),
+                nt_abi::STATUS_INVALID_PARAMETER,
+            ));
         }
         let existing = matches!(self.origin, Origin::Existing);
         let creator = match self.creator.or(self.parent) {
@@ -331,7 +337,10 @@ impl ProcessBuilder<'_> {
         let parent = match self.origin {
             Origin::CloneOf(original) => {
                 let Some(state) = bench.world.live(original) else {
-                    return Err(failed("what is to be cloned has exited", nt_abi::STATUS_PROCESS_IS_TERMINATING));
+                    return Err(failed(
+                        "what is to be cloned has exited",
+                        nt_abi::STATUS_PROCESS_IS_TERMINATING,
+                    ));
                 };
                 (image, architecture, subsystem) = (state.image.clone(), state.architecture, state.subsystem);
                 command_line = None;

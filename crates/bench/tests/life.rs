@@ -1,7 +1,8 @@
 //! Processes, threads and images as drivers are told of them.
 
 use bench::{
-    Architecture, Bench, Body, EventKind, Family, NTSTATUS, Profile, STATUS_ACCESS_DENIED, STATUS_SUCCESS, Value,
+    Architecture, Bench, Body, EventKind, Family, NTSTATUS, Profile, STATUS_ACCESS_DENIED, STATUS_SUCCESS,
+    Value,
 };
 
 const SENSOR: &[u8] = include_bytes!("../../../drivers/bin/sensor.sys");
@@ -23,7 +24,9 @@ fn events(bench: &Bench) -> Vec<String> {
             EventKind::ProcessExit(_) => "exit".to_owned(),
             EventKind::ThreadCreate(_) => "thread".to_owned(),
             EventKind::ThreadExit(_) => "thread exit".to_owned(),
-            EventKind::ImageLoad(image) => image.name.as_ref().map_or("?".into(), |name| name.file_name().to_owned()),
+            EventKind::ImageLoad(image) => {
+                image.name.as_ref().map_or("?".into(), |name| name.file_name().to_owned())
+            }
         }),
         _ => None,
     };
@@ -39,7 +42,17 @@ fn r_ord_01_a_process_is_told_in_nt_s_order() {
     bench.exit_process(&child, STATUS_SUCCESS).unwrap();
     assert_eq!(
         events(&bench),
-        ["present", "create", "thread", "cmd.exe", "ntdll.dll", "thread", "thread exit", "thread exit", "exit"]
+        [
+            "present",
+            "create",
+            "thread",
+            "cmd.exe",
+            "ntdll.dll",
+            "thread",
+            "thread exit",
+            "thread exit",
+            "exit"
+        ]
     );
     let families: Vec<_> = bench.notices().iter().map(|notice| notice.family).collect();
     assert_eq!(families.first(), Some(&Family::Process));
@@ -97,7 +110,10 @@ fn what_has_exited_does_nothing_any_more() {
     let status = |status: u32| Some(NTSTATUS::from_u32(status));
     assert_eq!(bench.unmap_image(&view).unwrap_err().status(), status(0xC000_0019));
     assert_eq!(bench.map_image(&child, r"C:\x.dll").unwrap(), view, "at the same address again");
-    assert_eq!(bench.image(&child, r"C:\y.dll").base(view.base()).map().unwrap_err().status(), status(0xC000_0018));
+    assert_eq!(
+        bench.image(&child, r"C:\y.dll").base(view.base()).map().unwrap_err().status(),
+        status(0xC000_0018)
+    );
     bench.exit_process(&child, STATUS_SUCCESS).unwrap();
     assert_eq!(bench.exit_process(&child, STATUS_SUCCESS).unwrap_err().status(), status(0xC000_010A));
     assert_eq!(bench.create_thread(&child, child).unwrap_err().status(), status(0xC000_010A));

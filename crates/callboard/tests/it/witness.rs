@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
-use callboard::report::{Fanout, Summary};
 use callboard::host::{Bench, BenchOptions};
+use callboard::report::{Fanout, Summary};
 use callboard::{LiveBench, live};
 use event::{Body, Event, EventKind, ProcessId};
 use source::{Delivery, Recipient, Ticket};
