@@ -29,6 +29,7 @@ pub struct ProcessBuilder<'a> {
     suspended: bool,
     architecture: Architecture,
     subsystem: Subsystem,
+    inherits_no_handles: bool,
     id: Option<u32>,
     conditions: Conditions,
 }
@@ -59,6 +60,7 @@ impl Bench {
             suspended: false,
             architecture: Architecture::X64,
             subsystem: Subsystem::Win32,
+            inherits_no_handles: false,
             id: None,
             conditions,
         }
@@ -300,6 +302,12 @@ impl ProcessBuilder<'_> {
         self
     }
 
+    /// It inherits none of its parent's handles, which one page says to be seen in the parent's id (R-PCI-07).
+    pub fn without_inherited_handles(mut self) -> Self {
+        self.inherits_no_handles = true;
+        self
+    }
+
     /// Its id, which a process that has exited may have had: as NT uses ids again (R-EXIT-06).
     pub fn id(mut self, id: u32) -> Self {
         self.id = Some(id);
@@ -359,6 +367,7 @@ impl ProcessBuilder<'_> {
             command_line: command_line.map(Into::into),
             open_name_available: !matches!(self.origin, Origin::FromSection),
             architecture,
+            inherits_no_handles: self.inherits_no_handles,
             subsystem,
         };
         bench.world.processes.insert(

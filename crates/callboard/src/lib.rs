@@ -23,7 +23,7 @@
 //! bench.set_value("sensor", "Deny", Value::String("*evil.exe".into()))?;
 //! bench.load_bytes("sensor", callboard::SENSOR)?;
 //! let error = bench.process(r"C:\Temp\evil.exe").create().unwrap_err();
-//! assert_eq!(error.to_string(), r"sensor refused C:\Temp\evil.exe with STATUS_ACCESS_DENIED (0xC0000022)");
+//! assert_eq!(error.to_string(), r"sensor refused C:\Temp\evil.exe with 0xC0000022 (STATUS_ACCESS_DENIED)");
 //! bench.process(r"C:\Windows\System32\cmd.exe").create()?;
 //! # Ok(())
 //! # }

@@ -84,6 +84,7 @@ impl Process<'_> {
             first_thread: self.first_thread,
             open_name_available: self.open_name_available,
             architecture: self.architecture,
+            inherits_no_handles: self.inherits_no_handles,
             subsystem: self.subsystem,
         }
     }
