@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use callboard::{Bench, BenchOptions, Profile};
+use callboard::Profile;
+use callboard::host::{Bench, BenchOptions};
 use event::{Body, DriverId};
 use host::Config;
 
