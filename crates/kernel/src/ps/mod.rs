@@ -52,4 +52,6 @@ impl State {
 #[cfg(test)]
 mod choice_tests;
 #[cfg(test)]
+mod requirement_tests;
+#[cfg(test)]
 mod tests;

@@ -1,0 +1,130 @@
+//! What an image routine is given, and which images it hears of (R-II, R-FN, R-IMG, R-WOW).
+
+use super::*;
+use crate::ps::driver_mapped;
+
+/// The structure around what a routine is given.
+fn extended(info: &mut IMAGE_INFO) -> &IMAGE_INFO_EX {
+    // SAFETY: what R-II-03 promises, during the call.
+    unsafe { &*(&raw mut *info).byte_sub(8).cast::<IMAGE_INFO_EX>() }
+}
+
+#[test]
+fn r_ii_03_the_structure_lies_eight_bytes_into_the_larger_one() {
+    with_kernel(|kernel, _| {
+        watch_images(kernel, 0, |slot, _, _, info| {
+            let flag = info.Properties & IMAGE_PROPERTIES_EXTENDED_INFO_PRESENT != 0;
+            let extended = extended(info);
+            see(format!("{slot} {flag} {:#x} {}", extended.Size, extended.FileObject.is_null()));
+        });
+        map(kernel, CREATOR, an_image(100));
+        assert_eq!(seen(), ["0 true 0x38 false", "1 true 0x38 false"]);
+    });
+}
+
+#[test]
+fn r_ii_01_properties_base_and_size_are_the_images() {
+    with_kernel(|kernel, _| {
+        watch_images(kernel, 0, |slot, _, process, info| {
+            let IMAGE_INFO { Properties, ImageBase, ImageSelector, ImageSize, ImageSectionNumber } = *info;
+            see(format!(
+                "{slot} {process} {Properties:#x} {ImageBase:p} {ImageSelector} {ImageSize:#x} {ImageSectionNumber}"
+            ));
+        });
+        map(kernel, CREATOR, an_image(100));
+        map(kernel, CREATOR, Image { partial: true, ..an_image(100) });
+        let of_user =
+            |properties| [0, 1].map(|slot| format!("{slot} 100 {properties} 0x50000000 0 0x3000 0"));
+        assert_eq!(seen(), [of_user("0x403"), of_user("0x80403")].concat());
+    });
+}
+
+#[test]
+fn r_ii_05_all_routines_are_given_the_same_structure() {
+    with_kernel(|kernel, _| {
+        watch_images(kernel, 0, |slot, _, _, info| {
+            if slot == 0 {
+                info.ImageSelector = 7;
+            }
+            see(format!("{:p} {}", &raw const *info, info.ImageSelector));
+        });
+        map(kernel, CREATOR, an_image(100));
+        let both = seen();
+        assert!(both[0].ends_with(" 7"));
+        assert_eq!(both[0], both[1]);
+        map(kernel, CREATOR, Image { name: None, ..an_image(100) });
+        assert!(seen()[1].ends_with(" 7"), "written again by the first, in a structure made anew");
+    });
+}
+
+#[test]
+fn r_fn_01_a_name_that_is_not_known_is_null() {
+    with_kernel(|kernel, _| {
+        watch_images(kernel, 0, |slot, name, process, info| {
+            see(format!("{slot} {} {process} {}", text(name), extended(info).FileObject.is_null()));
+        });
+        map(kernel, CREATOR, Image { name: None, ..an_image(100) });
+        assert_eq!(seen(), ["0 NULL 100 true", "1 NULL 100 true"]);
+    });
+}
+
+#[test]
+fn r_fn_06_r_img_01_a_driver_has_the_name_it_is_loaded_by_and_process_0() {
+    with_kernel(|kernel, _| {
+        watch_images(kernel, 0, |slot, name, process, info| {
+            see(format!("{slot} {} {process} {:#x} {:p}", text(name), info.Properties, info.ImageBase));
+        });
+        let loader = crate::ps::thread::current().unwrap();
+        driver_mapped(kernel, loader, 0x1234_0000, 0x6000, r"\SystemRoot\System32\drivers\x.sys");
+        let line = r" \SystemRoot\System32\drivers\x.sys 0 0x503 0x12340000";
+        assert_eq!(seen(), [format!("0{line}"), format!("1{line}")]);
+    });
+}
+
+unsafe extern "win64" fn refuses(_: usize, _: usize, _: usize) -> u64 {
+    0xC000_0022
+}
+
+#[test]
+fn r_img_03_what_an_image_routine_returns_means_nothing() {
+    with_kernel(|kernel, _| {
+        kernel.ps.tables.image.register(request(address!(refuses), ImageFlavour::Plain, 0)).unwrap();
+        watch_images(kernel, 0, |slot, _, _, _| see(slot.to_string()));
+        create(kernel, a_process(200));
+        let mapped = event(only_thread(200), 3, EventKind::ImageLoad(an_image(200)));
+        assert_eq!(kernel.deliver_event(&mapped), None);
+        assert_eq!(seen(), ["0", "1"]);
+        assert_eq!(look_up(200).0, STATUS_SUCCESS);
+    });
+}
+
+#[test]
+fn r_wow_02_32_bit_images_of_a_32_bit_process_are_told_to_all() {
+    with_kernel(|kernel, _| {
+        watch_images(kernel, 1, |slot, _, _, info| see(format!("{slot} {:#x}", info.Properties)));
+        let process = Process { architecture: Architecture::X86, ..a_process(200) };
+        create(kernel, process);
+        map(kernel, only_thread(200), Image { architecture: Architecture::X86, ..an_image(200) });
+        assert_eq!(seen(), ["0 0x403", "1 0x403"]);
+    });
+}
+
+#[test]
+fn r_wow_03_conflicting_images_are_told_to_those_who_asked() {
+    with_kernel(|kernel, _| {
+        watch_images(kernel, 1, |slot, _, _, info| see(format!("{slot} {:#x}", info.Properties)));
+        map(kernel, CREATOR, Image { conflicting: true, ..an_image(100) });
+        assert_eq!(seen(), ["1 0xc03"]);
+    });
+}
+
+#[test]
+fn s_imgcb_7_s_imgcb_8_the_id_is_the_process_mapped_into() {
+    with_kernel(|kernel, _| {
+        watch_images(kernel, 0, |slot, _, process, _| see(format!("{slot} {process}")));
+        create(kernel, a_process(200));
+        map(kernel, CREATOR, an_image(200));
+        map(kernel, CREATOR, an_image(0));
+        assert_eq!(seen(), ["0 200", "1 200", "0 0", "1 0"]);
+    });
+}
