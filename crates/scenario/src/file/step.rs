@@ -1,0 +1,301 @@
+//! One step of a scenario.
+
+use schemars::JsonSchema;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::{At, Bytes, Expect, Length, Status};
+
+/// One thing that happens, and what has to come of it. A step has one action, or only `expect`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// A process is created.
+    pub create: Option<At<Create>>,
+    /// A suspended process starts to run: its executable and ntdll are mapped.
+    pub resume: Option<At<String>>,
+    /// A thread is created.
+    pub thread: Option<At<Thread>>,
+    /// A thread exits.
+    pub exit_thread: Option<At<ExitThread>>,
+    /// A process exits: its threads, then the process.
+    pub exit: Option<At<Exit>>,
+    /// An image is mapped into a process, or a kernel image is loaded.
+    pub map: Option<At<Map>>,
+    /// An image is unmapped. No driver is told of it.
+    pub unmap: Option<At<Unmap>>,
+    /// A device is opened, as with CreateFile; ioctl, read and write open it themselves when it is not open.
+    pub open: Option<At<String>>,
+    /// A device is closed.
+    pub close: Option<At<String>>,
+    /// A device is sent a control code, as with DeviceIoControl.
+    pub ioctl: Option<At<Control>>,
+    /// A device is read from.
+    pub read: Option<At<Read>>,
+    /// A device is written to.
+    pub write: Option<At<Write>>,
+    /// Time goes by: timers of drivers expire.
+    pub advance: Option<At<Advance>>,
+    /// A driver is loaded, one that has `later = true` or was unloaded.
+    pub load: Option<At<String>>,
+    /// A driver is unloaded.
+    pub unload: Option<At<String>>,
+    /// What has to come of the step; in a step of its own: what has to have happened since the scenario began.
+    pub expect: Option<At<Expect>>,
+}
+
+/// A process.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Create {
+    /// How other steps call the process.
+    pub name: At<String>,
+    /// Its executable: `'C:\Windows\System32\cmd.exe'`, or an NT path. Left out: its name cannot be found out.
+    pub image: Option<String>,
+    /// Its command line; the image in quotes when left out.
+    pub command_line: Option<String>,
+    /// Whether its command line cannot be found out (drivers get NULL).
+    #[serde(default)]
+    pub without_command_line: bool,
+    /// The process it inherits from; its creator when left out.
+    pub parent: Option<At<String>>,
+    /// The process whose thread creates it; the parent when left out, or else `shell`, which is always there.
+    pub creator: Option<At<String>>,
+    /// Whether it was there before the drivers: nobody is told of its creation.
+    #[serde(default)]
+    pub existing: bool,
+    /// Whether its first thread waits for a `resume` step, so that no image is mapped yet.
+    #[serde(default)]
+    pub suspended: bool,
+    /// Whether it is created in two steps, as with NtCreateProcessEx: drivers are told when its first thread is
+    /// inserted, and the name it was opened by is not known.
+    #[serde(default)]
+    pub from_section: bool,
+    /// The process whose thread inserts the first one (with `from_section`); its creator when left out.
+    pub first_thread_by: Option<At<String>>,
+    /// The process it is a clone of, as by a fork: nobody is told of a clone.
+    pub clone_of: Option<At<String>>,
+    /// What it is compiled for.
+    #[serde(default)]
+    pub architecture: Architecture,
+    /// Which subsystem it belongs to.
+    #[serde(default)]
+    pub subsystem: Subsystem,
+    /// Whether names are counted strings without a NUL behind them.
+    #[serde(default)]
+    pub unterminated_names: bool,
+}
+
+/// What something is compiled for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Architecture {
+    /// x86-64.
+    #[default]
+    X64,
+    /// 32-bit x86: a WoW64 process or image.
+    X86,
+}
+
+/// Which subsystem a process belongs to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Subsystem {
+    /// An ordinary process.
+    #[default]
+    Win32,
+    /// A pico process of the Windows Subsystem for Linux, version 1.
+    Wsl,
+}
+
+/// A thread.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Thread {
+    /// How other steps call the thread.
+    pub name: At<String>,
+    /// The process it runs in.
+    #[serde(rename = "in")]
+    pub process: At<String>,
+    /// The process that creates it, for a remote thread; its own when left out.
+    pub by: Option<At<String>>,
+    /// Whether thread routines run at APC_LEVEL.
+    #[serde(default)]
+    pub apc_level: bool,
+}
+
+/// The end of a thread.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExitThread {
+    /// Which thread.
+    pub thread: At<String>,
+    /// Its exit status; 0 when left out.
+    pub status: Option<Status>,
+    /// Whether thread routines run at APC_LEVEL.
+    #[serde(default)]
+    pub apc_level: bool,
+}
+
+/// The end of a process: its name, or a table with its status.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(untagged)]
+pub enum Exit {
+    /// Its name.
+    Name(String),
+    /// Its name and status.
+    Table(ExitTable),
+}
+
+/// The end of a process with a status.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExitTable {
+    /// Which process.
+    pub process: String,
+    /// Its exit status; 0 when left out.
+    pub status: Option<Status>,
+}
+
+impl Exit {
+    /// Which process.
+    pub fn process(&self) -> &str {
+        match self {
+            Self::Name(name) => name,
+            Self::Table(table) => &table.process,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Exit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Exit;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("the name of a process, or `{ process = \"…\", status = … }`")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Exit, E> {
+                Ok(Exit::Name(text.into()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Exit, A::Error> {
+                ExitTable::deserialize(MapAccessDeserializer::new(map)).map(Exit::Table)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+/// An image that is mapped.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Map {
+    /// The process it is mapped into; `kernel` for an image of the kernel's own.
+    #[serde(rename = "in")]
+    pub process: At<String>,
+    /// The file. Left out: its name cannot be found out (routines get NULL).
+    pub image: Option<String>,
+    /// The process that maps it, for a remote view; its own when left out.
+    pub by: Option<At<String>>,
+    /// How it is mapped.
+    #[serde(default, rename = "as")]
+    pub mapping: MapAs,
+    /// Where; the next free address when left out.
+    pub base: Option<u64>,
+    /// How many bytes of address space; 0x10000 when left out.
+    pub size: Option<u64>,
+    /// What it is compiled for.
+    #[serde(default)]
+    pub architecture: Architecture,
+    /// Whether the view maps only a part of the image.
+    #[serde(default)]
+    pub partial: bool,
+    /// Whether it is of another architecture than its process runs.
+    #[serde(default)]
+    pub conflicting: bool,
+    /// How it is signed.
+    pub signature: Option<Signature>,
+    /// Whether image routines run with all APCs disabled.
+    #[serde(default)]
+    pub all_apcs_disabled: bool,
+    /// Whether names are counted strings without a NUL behind them.
+    #[serde(default)]
+    pub unterminated_names: bool,
+}
+
+/// How a file is mapped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MapAs {
+    /// As an executable image.
+    #[default]
+    Image,
+    /// As an image that cannot be executed (SEC_IMAGE_NO_EXECUTE): nobody is told.
+    NoExecute,
+    /// As data: nobody is told.
+    Data,
+}
+
+/// How an image is signed.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Signature {
+    /// SE_SIGNING_LEVEL, 0 to 15.
+    pub level: u8,
+    /// SE_IMAGE_SIGNATURE_TYPE, 0 to 7.
+    #[serde(rename = "type")]
+    pub kind: u8,
+}
+
+/// The end of a mapping.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Unmap {
+    /// The process.
+    #[serde(rename = "in")]
+    pub process: At<String>,
+    /// The image, as it was mapped.
+    pub image: At<String>,
+}
+
+/// A control code sent to a device.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Control {
+    /// The device: `'\\.\Edr'`.
+    pub device: At<String>,
+    /// The control code: 0x222000.
+    pub code: u32,
+    /// What is sent.
+    #[serde(default)]
+    pub input: Bytes,
+    /// How many bytes the answer may have; 4096 when left out.
+    pub output_size: Option<u32>,
+}
+
+/// Bytes read from a device.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Read {
+    /// The device: `'\\.\Edr'`.
+    pub device: At<String>,
+    /// How many bytes are asked for; 4096 when left out.
+    pub size: Option<u32>,
+}
+
+/// Bytes written to a device.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Write {
+    /// The device: `'\\.\Edr'`.
+    pub device: At<String>,
+    /// What is written.
+    pub input: Bytes,
+}
+
+/// Time that goes by.
+pub type Advance = Length;

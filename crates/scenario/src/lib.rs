@@ -1,0 +1,19 @@
+//! Scenarios: what happens on a simulated NT machine, and what its drivers must do, in a TOML file.
+//!
+//! ```text
+//!   text ──toml──▶ file::Scenario ──resolve──▶ Scenario ──run──▶ Outcome
+//!                        │                        │
+//!                     BadFile, with line, column and advice
+//! ```
+//!
+//! `callboard test` runs them; docs/scenarios.md describes the format to its authors.
+#![forbid(unsafe_code)]
+
+pub mod file;
+mod parse;
+mod problem;
+mod resolve;
+mod suggest;
+
+pub use parse::{ReadError, Scenario};
+pub use problem::{BadFile, Place, Problem};
