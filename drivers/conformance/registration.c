@@ -133,14 +133,14 @@ static VOID EntryPoints(VOID)
     SetThreadEx = (SET_THREAD_EX)Resolve(L"PsSetCreateThreadNotifyRoutineEx");
     SetImageEx = (SET_IMAGE_EX)Resolve(L"PsSetLoadImageNotifyRoutineEx");
     ok("R-REG-01", Resolve(L"PsSetCreateProcessNotifyRoutine") != NULL, "PsSetCreateProcessNotifyRoutine is there");
-    ok("R-REG-01", Resolve(L"PsSetCreateProcessNotifyRoutineEx") != NULL, "PsSetCreateProcessNotifyRoutineEx is there");
+    ok("R-REG-01,S-PROCEX-15", Resolve(L"PsSetCreateProcessNotifyRoutineEx") != NULL, "PsSetCreateProcessNotifyRoutineEx is there");
     ok("R-REG-01", Resolve(L"PsSetLoadImageNotifyRoutine") != NULL, "PsSetLoadImageNotifyRoutine is there");
     ok("R-REG-01", Resolve(L"PsRemoveLoadImageNotifyRoutine") != NULL, "PsRemoveLoadImageNotifyRoutine is there");
     ok("R-REG-01", Resolve(L"PsSetCreateThreadNotifyRoutine") != NULL, "PsSetCreateThreadNotifyRoutine is there");
     ok("R-REG-01", Resolve(L"PsRemoveCreateThreadNotifyRoutine") != NULL, "PsRemoveCreateThreadNotifyRoutine is there");
     equal("R-REG-01", SetProcessEx2 != NULL, Build >= BUILD_1703, "PsSetCreateProcessNotifyRoutineEx2 since 1703");
     equal("R-REG-01", SetThreadEx != NULL, Build >= BUILD_1703, "PsSetCreateThreadNotifyRoutineEx since 1703");
-    equal("R-REG-01", SetImageEx != NULL, Build >= BUILD_1709, "PsSetLoadImageNotifyRoutineEx since 1709");
+    equal("R-REG-01,S-IMGEX-12,S-IMGEX-13", SetImageEx != NULL, Build >= BUILD_1709, "PsSetLoadImageNotifyRoutineEx since 1709");
     ok("R-REG-01", Resolve(L"PsSetLoadImageNotifyRoutineEx2") == NULL, "a routine that no Windows has is not found");
 }
 
@@ -152,17 +152,17 @@ static VOID ImageForms(VOID)
         skip("R-REG-11,R-REG-08,R-REG-15", "no PsSetLoadImageNotifyRoutineEx on this Windows");
         return;
     }
-    status("R-REG-11", SetImageEx(Images[0], 2), STATUS_INVALID_PARAMETER_2, "an unknown image flag is refused");
+    status("R-REG-11,S-IMGEX-5", SetImageEx(Images[0], 2), STATUS_INVALID_PARAMETER_2, "an unknown image flag is refused");
     status("R-REG-11", SetImageEx(Images[0], 3), STATUS_INVALID_PARAMETER_2, "an unknown flag beside a known one too");
-    status("R-REG-11", SetImageEx(Images[0], (ULONG_PTR)1 << 32), STATUS_INVALID_PARAMETER_2,
+    status("R-REG-11,S-IMGEX-2", SetImageEx(Images[0], (ULONG_PTR)1 << 32), STATUS_INVALID_PARAMETER_2,
            "an unknown flag in the upper half too: Flags has the width of a pointer");
     status("R-REG-11", SetImageEx(Images[0], (ULONG_PTR)1 << 63), STATUS_INVALID_PARAMETER_2, "and the highest one");
     status("R-REG-11", PsRemoveLoadImageNotifyRoutine(Images[0]), STATUS_PROCEDURE_NOT_FOUND_,
            "a refused image registration leaves no trace");
-    status("R-REG-11", SetImageEx(Images[0], 0), STATUS_SUCCESS, "the Ex form takes Flags 0");
+    status("R-REG-11,S-IMGEX-4", SetImageEx(Images[0], 0), STATUS_SUCCESS, "the Ex form takes Flags 0");
     status("R-REG-02", SetImageEx(Images[1], IMAGE_CONFLICTING), STATUS_SUCCESS,
            "PS_IMAGE_NOTIFY_CONFLICTING_ARCHITECTURE is 1");
-    status("R-REG-15", PsRemoveLoadImageNotifyRoutine(Images[0]), STATUS_SUCCESS,
+    status("R-REG-15,S-IMGEX-11,S-IMGCB-15", PsRemoveLoadImageNotifyRoutine(Images[0]), STATUS_SUCCESS,
            "the one remove routine removes what the Ex form registered");
     status("R-REG-15", PsRemoveLoadImageNotifyRoutine(Images[1]), STATUS_SUCCESS, "with a flag as well");
 }
@@ -175,7 +175,7 @@ static VOID ImageRoutines(VOID)
     status("R-REG-11", PsRemoveLoadImageNotifyRoutine(Images[0]), STATUS_PROCEDURE_NOT_FOUND_,
            "removing an image routine that is not registered");
     ImageForms();
-    status("R-REG-11", PsSetLoadImageNotifyRoutine(Images[0]), STATUS_SUCCESS, "an image routine is registered");
+    status("R-REG-11,S-IMGCB-10", PsSetLoadImageNotifyRoutine(Images[0]), STATUS_SUCCESS, "an image routine is registered");
     status("R-REG-07", PsSetLoadImageNotifyRoutine(Images[0]), STATUS_SUCCESS, "the same image routine once more");
     status("R-REG-14", PsRemoveLoadImageNotifyRoutine(Images[0]), STATUS_SUCCESS, "one removal for each registration: 1");
     status("R-REG-14", PsRemoveLoadImageNotifyRoutine(Images[0]), STATUS_SUCCESS, "one removal for each registration: 2");
@@ -190,11 +190,11 @@ static VOID ImageRoutines(VOID)
     Say("conformance: note image-slots %u", count);
     status("R-REG-06,R-REG-05", result, STATUS_INSUFFICIENT_RESOURCES, "one image routine more than fit");
     if (Build >= BUILD_10)
-        ok("R-REG-05", count > 8 && count <= MOST, "64 slots for image routines since Windows 10");
+        ok("R-REG-05,S-IMGEX-8", count > 8 && count <= MOST, "64 slots for image routines since Windows 10");
     else
         ok("R-REG-05", count <= 8 || (count > 32 && count <= MOST), "8 slots for image routines, or 64 with the update");
     if (SetImageEx != NULL) {
-        status("R-REG-08,R-REG-06", SetImageEx(Images[count], 0), STATUS_INSUFFICIENT_RESOURCES,
+        status("R-REG-08,R-REG-06,S-IMGEX-9", SetImageEx(Images[count], 0), STATUS_INSUFFICIENT_RESOURCES,
                "both image forms share a table: the Ex form finds it full too");
         status("R-REG-11", SetImageEx(Images[count], 4), STATUS_INVALID_PARAMETER_2,
                "flags are checked before a slot is looked for");
@@ -328,7 +328,7 @@ static VOID ProcessEx(VOID)
 
     status("R-REG-11,R-REG-13", PsSetCreateProcessNotifyRoutineEx(routine, TRUE), STATUS_PROCEDURE_NOT_FOUND_,
            "removing an Ex process routine that is not registered; integrity is not looked at");
-    status("R-INT-01,R-REG-11", PsSetCreateProcessNotifyRoutineEx(routine, FALSE), SetEx(),
+    status("R-INT-01,R-REG-11,S-PROCEX-5,S-PROCEX-8", PsSetCreateProcessNotifyRoutineEx(routine, FALSE), SetEx(),
            "the Ex form asks for FORCE_INTEGRITY");
     if (Integrity) {
         status("R-REG-11", PsSetCreateProcessNotifyRoutine(AS_PLAIN(routine), TRUE), STATUS_PROCEDURE_NOT_FOUND_,
@@ -338,10 +338,10 @@ static VOID ProcessEx(VOID)
             todo("R-REG-11", TRUE, "C1: an Ex process routine that is registered already is accepted, as observed");
             status("R-REG-14", PsSetCreateProcessNotifyRoutineEx(routine, TRUE), STATUS_SUCCESS, "each slot is removed");
         } else {
-            status("R-REG-11", again, STATUS_INVALID_PARAMETER, "C1: an Ex process routine that is registered already");
+            status("R-REG-11,S-PROCEX-6", again, STATUS_INVALID_PARAMETER, "C1: an Ex process routine that is registered already");
         }
     }
-    status("R-REG-11", PsSetCreateProcessNotifyRoutineEx(routine, TRUE), RemovedEx(), "an Ex process routine is removed");
+    status("R-REG-11,S-PROCEX-3", PsSetCreateProcessNotifyRoutineEx(routine, TRUE), RemovedEx(), "an Ex process routine is removed");
     status("R-REG-11", PsSetCreateProcessNotifyRoutineEx(routine, TRUE), STATUS_PROCEDURE_NOT_FOUND_, "and not twice");
 }
 
@@ -417,7 +417,7 @@ static VOID FillProcesses(VOID)
     ok("R-REG-05,R-REG-08", count > 8 && count <= MOST, "64 slots for process routines of all forms together");
     status("R-REG-06", result, STATUS_INVALID_PARAMETER, "one process routine more than fit: another status than elsewhere");
     full = Integrity ? STATUS_INVALID_PARAMETER : STATUS_ACCESS_DENIED;
-    status("R-REG-12,R-REG-08", PsSetCreateProcessNotifyRoutineEx(ProcessesEx[MOST], FALSE), full,
+    status("R-REG-12,R-REG-08,S-PROCEX-7", PsSetCreateProcessNotifyRoutineEx(ProcessesEx[MOST], FALSE), full,
            "the Ex form on a full table: integrity is looked at first");
     if (SetProcessEx2 != NULL)
         status("R-REG-12,R-REG-08", SetProcessEx2(PROCESS_SUBSYSTEMS, (PVOID)ProcessesEx[MOST], FALSE), full,

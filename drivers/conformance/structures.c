@@ -144,11 +144,11 @@ static VOID CheckInfo(RECORD *Record, PPS_CREATE_NOTIFY_INFO Info)
     PCUNICODE_STRING image = AT(PCUNICODE_STRING, Info, 0x30), command = AT(PCUNICODE_STRING, Info, 0x38);
     BOOLEAN open = Record->Case != Section;
 
-    equal("B.2", AT(SIZE_T, Info, 0x00), 0x48, "Size is that of the structure");
+    equal("R-CB-01", AT(SIZE_T, Info, 0x00), 0x48, "Size is that of the structure");
     equal("R-PCI-02", AT(ULONG, Info, 0x08) & 1, open, "FileOpenNameAvailable, unless it was made from a section");
     equal("R-PCI-08", AT(ULONG, Info, 0x08) & 2, 0, "IsSubsystemProcess is never set for the Ex form");
-    equal("B.2", AT(ULONG, Info, 0x08) & ~3u, 0, "reserved flags are 0");
-    ok("R-PCI-07,B.2", AT(HANDLE, Info, 0x10) != NULL, "C6: ParentProcessId is set");
+    equal("R-CB-01", AT(ULONG, Info, 0x08) & ~3u, 0, "reserved flags are 0");
+    ok("R-PCI-07", AT(HANDLE, Info, 0x10) != NULL, "C6: ParentProcessId is set");
     ok("R-PCI-05", AT(HANDLE, Info, 0x10) != Record->Pid, "ParentProcessId is another process");
     if (Record->Case == Spoofed)
         ok("R-PCI-05", AT(HANDLE, Info, 0x10) != AT(HANDLE, Info, 0x18), "an explicit parent need not be the creator");
@@ -156,8 +156,8 @@ static VOID CheckInfo(RECORD *Record, PPS_CREATE_NOTIFY_INFO Info)
         equal("R-PCI-05", AT(HANDLE, Info, 0x10), AT(HANDLE, Info, 0x18), "without an explicit parent the creator is it");
     equal("R-PCI-06", AT(HANDLE, Info, 0x18), PsGetCurrentProcessId(), "CreatingThreadId.UniqueProcess is who runs");
     equal("R-PCI-06", AT(HANDLE, Info, 0x20), PsGetCurrentThreadId(), "CreatingThreadId.UniqueThread is who runs");
-    ok("B.2,R-II-04", IsFile(AT(PVOID, Info, 0x28)), "FileObject is a file object");
-    ok("B.2", image != NULL && Counted(image) && image->Length != 0, "ImageFileName is a counted string");
+    ok("R-II-04", IsFile(AT(PVOID, Info, 0x28)), "FileObject is a file object");
+    ok("R-CB-01", image != NULL && Counted(image) && image->Length != 0, "ImageFileName is a counted string");
     if (image != NULL && open)
         ok("R-PCI-03", BeginsWith(image, L"\\??\\"), "the open name has the NT-DOS form");
     else if (image != NULL)
@@ -309,9 +309,9 @@ static VOID NTAPI OnThird(HANDLE ParentId, HANDLE ProcessId, BOOLEAN Create)
         ok("R-PCI-09", FALSE, "the plain form is not told of a pico process");
         return;
     }
-    equal(Create ? "B.1" : "R-CB-05", ParentId, record->Parent,
+    equal(Create ? "R-CB-01" : "R-CB-05", ParentId, record->Parent,
           Create ? "the plain form gets the parent's id" : "the plain form gets the parent's id at exit too");
-    ok("B.1", Create == TRUE || Create == FALSE, "Create is a BOOLEAN");
+    ok("R-CB-01", Create == TRUE || Create == FALSE, "Create is a BOOLEAN");
     if (Create)
         record->Created[Third]++;
     else
@@ -349,7 +349,7 @@ static VOID NTAPI OnThread(HANDLE ProcessId, HANDLE ThreadId, BOOLEAN Create)
 
     if (record == NULL)
         return;
-    ok("B.1", Create == TRUE || Create == FALSE, "Create is a BOOLEAN");
+    ok("R-CB-01", Create == TRUE || Create == FALSE, "Create is a BOOLEAN");
     if (Create)
         record->Threads++;
     equal("R-CB-02", ID(ThreadId) % 4, 0, "a thread id is a multiple of 4");
@@ -364,7 +364,7 @@ static VOID NTAPI OnThread(HANDLE ProcessId, HANDLE ThreadId, BOOLEAN Create)
 
 static VOID CheckName(PUNICODE_STRING Name, BOOLEAN Executable)
 {
-    if (!ok("R-FN-08", Counted(Name), "FullImageName is a counted string"))
+    if (!ok("R-FN-08,S-IMGCB-5", Counted(Name), "FullImageName is a counted string"))
         return;
     if (Name->MaximumLength > Name->Length)
         todo("R-FN-08", Name->Buffer[Name->Length / 2] == 0, "a NUL follows FullImageName where there is room for it");
@@ -385,31 +385,31 @@ static VOID CheckImage(PUNICODE_STRING Name, HANDLE ProcessId, PIMAGE_INFO Info)
     ULONG properties = AT(ULONG, Info, 0x00), level = properties >> 12 & 15, type = properties >> 16 & 7;
     BOOLEAN partial = EndsWith(Name, L"\\conformance-partial.dll"), signature = EndsWith(Name, L"\\conformance-signed.dll");
 
-    equal("B.4,R-II-01", properties & 0xFF, 3, "ImageAddressingMode is IMAGE_ADDRESSING_MODE_32BIT");
-    equal("B.4,R-IMG-01", properties >> 8 & 1, ProcessId == NULL, "SystemModeImage is of kernel images alone");
-    equal("B.4", properties >> 9 & 1, 0, "ImageMappedToAllPids is 0");
-    equal("B.4", properties >> 10 & 1, 1, "ExtendedInfoPresent");
-    equal("B.4", properties >> 11 & 1, 0, "MachineTypeMismatch is 0");
-    equal("B.4", properties >> 20, 0, "reserved bits are 0");
+    equal("R-II-01,S-IMGCB-9", properties & 0xFF, 3, "ImageAddressingMode is IMAGE_ADDRESSING_MODE_32BIT");
+    equal("R-IMG-01,S-IMGCB-8", properties >> 8 & 1, ProcessId == NULL, "SystemModeImage is of kernel images alone");
+    equal("R-II-01", properties >> 9 & 1, 0, "ImageMappedToAllPids is 0");
+    equal("R-II-01,S-IMGCB-20", properties >> 10 & 1, 1, "ExtendedInfoPresent");
+    equal("R-II-01", properties >> 11 & 1, 0, "MachineTypeMismatch is 0");
+    equal("R-II-01", properties >> 20, 0, "reserved bits are 0");
     if (Build < BUILD_81)
-        equal("B.4,R-II-02", properties >> 12 & 0x7F, 0, "no signature before Windows 8.1");
+        equal("R-II-02,R-II-01", properties >> 12 & 0x7F, 0, "no signature before Windows 8.1");
     else if (signature) {
         Signed++;
         todo("R-II-02", level != 0 && type != 0, "a signed image has a signing level and a type of signature");
     }
     if (Build < BUILD_10)
-        equal("B.4", properties >> 19 & 1, 0, "no ImagePartialMap before Windows 10");
+        equal("R-II-01", properties >> 19 & 1, 0, "no ImagePartialMap before Windows 10");
     else
-        equal("B.4", properties >> 19 & 1, partial, "ImagePartialMap");
+        equal("R-II-01", properties >> 19 & 1, partial, "ImagePartialMap");
     Partial += partial;
-    equal("B.4", (ULONG_PTR)AT(PVOID, Info, 0x08) & (PAGE_SIZE - 1), 0, "ImageBase is where a page begins");
-    ok("B.4", AT(PVOID, Info, 0x08) != NULL, "ImageBase is given");
-    equal("B.4", AT(ULONG, Info, 0x10), 0, "ImageSelector is 0");
-    ok("B.4", AT(SIZE_T, Info, 0x18) != 0, "ImageSize is given");
-    equal("B.4", AT(ULONG, Info, 0x20), 0, "ImageSectionNumber is 0");
-    equal("B.4,R-II-03", AT(SIZE_T, Info, -8), 0x38, "8 bytes before is Size, of IMAGE_INFO_EX");
+    equal("R-II-01", (ULONG_PTR)AT(PVOID, Info, 0x08) & (PAGE_SIZE - 1), 0, "ImageBase is where a page begins");
+    ok("R-II-01", AT(PVOID, Info, 0x08) != NULL, "ImageBase is given");
+    equal("R-II-01", AT(ULONG, Info, 0x10), 0, "ImageSelector is 0");
+    ok("R-II-01", AT(SIZE_T, Info, 0x18) != 0, "ImageSize is given");
+    equal("R-II-01", AT(ULONG, Info, 0x20), 0, "ImageSectionNumber is 0");
+    equal("R-II-03,S-IMGCB-20", AT(SIZE_T, Info, -8), 0x38, "8 bytes before is Size, of IMAGE_INFO_EX");
     if (Name != NULL)
-        ok("B.4,R-II-03,R-II-04", IsFile(AT(PVOID, Info, 0x28)), "0x28 bytes on is FileObject, a file object");
+        ok("R-II-03,R-II-04,S-IMGCB-20", IsFile(AT(PVOID, Info, 0x28)), "0x28 bytes on is FileObject, a file object");
 }
 
 static VOID NTAPI OnImage(PUNICODE_STRING FullImageName, HANDLE ProcessId, PIMAGE_INFO Info)
@@ -418,6 +418,7 @@ static VOID NTAPI OnImage(PUNICODE_STRING FullImageName, HANDLE ProcessId, PIMAG
 
     if (ProcessId == NULL) {
         Kernel++;
+        ok("R-IMG-01,S-IMGCB-2,S-IMGCB-8", TRUE, "a driver's image is told, with ProcessId 0");
         CheckImage(FullImageName, ProcessId, Info);
         if (FullImageName != NULL)
             ok("R-FN-06", BeginsWith(FullImageName, L"\\systemroot\\") || BeginsWith(FullImageName, L"\\??\\"),
@@ -433,8 +434,10 @@ static VOID NTAPI OnImage(PUNICODE_STRING FullImageName, HANDLE ProcessId, PIMAG
         ok("R-WOW-03", FALSE, "only routines with the flag are told of images of a conflicting architecture");
         return;
     }
-    if (FullImageName == NULL)
+    if (FullImageName == NULL) {
         Nameless++;
+        ok("R-FN-01,S-IMGCB-6", TRUE, "an image whose name is not known is told with NULL");
+    }
     CheckImage(FullImageName, ProcessId, Info);
     if (FullImageName != NULL)
         CheckName(FullImageName, record->Images == 1);
@@ -447,7 +450,7 @@ static VOID NTAPI OnImageToo(PUNICODE_STRING FullImageName, HANDLE ProcessId, PI
         return;
     if (EndsWith(FullImageName, L"\\conformance-foreign.dll")) {
         Foreign++;
-        equal("R-WOW-03,B.4", Info->Properties >> 11 & 1, 1, "C12: such an image has MachineTypeMismatch");
+        equal("R-WOW-03,S-IMGEX-3", Info->Properties >> 11 & 1, 1, "C12: such an image has MachineTypeMismatch");
         return;
     }
     equal("R-II-05", Info, record->Info, "each routine gets the same structure");
@@ -461,8 +464,8 @@ static VOID CheckRecord(RECORD *Record)
     BOOLEAN refused = !NT_SUCCESS(Record->Left);
     for (ULONG i = 0; i < ROUTINES; i++) {
         ULONG expected = Record->Case == Pico && i == Third ? 0 : 1;
-        equal("R-ORD-06,R-VETO-04", Record->Created[i], expected, "one call for the creation, of each routine");
-        equal("R-ORD-06,R-VETO-07,R-VETO-11", Record->Exited[i], expected, "one call for the exit, of each routine");
+        equal("R-ORD-06,R-VETO-04,S-PROCEX-2", Record->Created[i], expected, "one call for the creation, of each routine");
+        equal("R-ORD-06,R-VETO-07,R-VETO-11,S-PROCEX-10", Record->Exited[i], expected, "one call for the exit, of each routine");
     }
     if (Record->Case == Pico)
         return;
@@ -533,7 +536,7 @@ static VOID SuiteStop(VOID)
         if (seen[at] == 0 && (at != Pico || SetProcessEx2 != NULL))
             skip(Cases[at].Ids, Cases[at].Name);
     if (Partial == 0)
-        skip("B.4", "conformance-partial.dll was not mapped");
+        skip("R-II-01", "conformance-partial.dll was not mapped");
     if (Signed == 0 && Build >= BUILD_81)
         skip("R-II-02", "conformance-signed.dll was not mapped");
     if (Foreign == 0 && SetImageEx != NULL)

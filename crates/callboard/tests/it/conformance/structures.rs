@@ -67,7 +67,7 @@ fn r_pci_02_r_veto_04_r_ii_03_structures_conform_on_every_profile() {
         act(&mut suite);
         let said = suite.end();
         said.passes(400).covers(&[
-            "B.1", "B.2", "B.4", "R-CB-02", "R-CB-03", "R-CB-04", "R-CB-05", "R-PCI-02", "R-PCI-03", "R-PCI-04",
+            "R-CB-01", "S-IMGCB-2", "S-IMGCB-6", "S-IMGCB-9", "S-IMGCB-20", "R-FN-01", "R-CB-02", "R-CB-03", "R-CB-04", "R-CB-05", "R-PCI-02", "R-PCI-03", "R-PCI-04",
             "R-PCI-05", "R-PCI-06", "R-PCI-07", "R-PCI-08", "R-VETO-01", "R-VETO-02", "R-VETO-03", "R-VETO-04",
             "R-VETO-05", "R-VETO-06", "R-VETO-07", "R-VETO-08", "R-VETO-11", "R-II-01", "R-II-03", "R-II-04",
             "R-II-05", "R-FN-02", "R-FN-03", "R-FN-04", "R-FN-06", "R-FN-08", "R-IMG-01", "R-ORD-06", "R-EXIT-02",
