@@ -227,6 +227,8 @@ static VOID Done(VOID)
 static VOID NTAPI Unload(PDRIVER_OBJECT DriverObject)
 {
     UNICODE_STRING link;
+    equal("R-UNL-06", KeGetCurrentIrql(), PASSIVE_LEVEL, "DriverUnload is called at PASSIVE_LEVEL");
+    equal("R-UNL-06", PsGetCurrentProcessId(), 4, "DriverUnload is called in the System process");
     SuiteStop();
     Done();
     RtlInitUnicodeString(&link, L"\\DosDevices\\" SUITE_DEVICE);
