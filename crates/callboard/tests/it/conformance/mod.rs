@@ -2,8 +2,10 @@
 //!
 //! ```text
 //!   suite.rs          loading a suite's driver, its lines, what they must say
+//!   races.rs          drivers/conformance/races.c
 //!   registration.rs   drivers/conformance/registration.c
 //! ```
 
+mod races;
 mod registration;
 mod suite;
