@@ -73,6 +73,7 @@ static RECORD Records[MOST];
 static ULONG Used;
 static FAST_MUTEX Lock; /* guards the list of records; a record's fields belong to its process's own events */
 static SET_PROCESS_EX2 SetProcessEx2;
+static POBJECT_TYPE ProcessType; /* *PsProcessType; headers disagree on how that is imported */
 static SET_IMAGE_EX SetImageEx;
 static ULONG Partial, Signed, Foreign, Nameless, Kernel;
 
@@ -187,7 +188,7 @@ static VOID CheckObject(PEPROCESS Process, HANDLE Pid, BOOLEAN Created)
         equal(Created ? "R-CB-04" : "R-EXIT-06", found, Process, "the lookup gives the same process");
         ObDereferenceObject(found);
     }
-    result = ObOpenObjectByPointer(Process, OBJ_KERNEL_HANDLE, NULL, 0, *PsProcessType, KernelMode, &handle);
+    result = ObOpenObjectByPointer(Process, OBJ_KERNEL_HANDLE, NULL, 0, ProcessType, KernelMode, &handle);
     status("R-CB-03", result, STATUS_SUCCESS, "the process can be opened by its pointer");
     if (NT_SUCCESS(result))
         ZwClose(handle);
@@ -485,6 +486,7 @@ static NTSTATUS SuiteStart(PDRIVER_OBJECT DriverObject)
     NTSTATUS result;
     UNREFERENCED_PARAMETER(DriverObject);
     ExInitializeFastMutex(&Lock);
+    ProcessType = *(POBJECT_TYPE *)Resolve(L"PsProcessType");
     SetProcessEx2 = (SET_PROCESS_EX2)Resolve(L"PsSetCreateProcessNotifyRoutineEx2");
     SetImageEx = (SET_IMAGE_EX)Resolve(L"PsSetLoadImageNotifyRoutineEx");
     result = PsSetCreateProcessNotifyRoutineEx(OnFirst, FALSE);

@@ -2,10 +2,14 @@
 //!
 //! ```text
 //!   suite.rs          loading a suite's driver, its lines, what they must say
+//!   context.rs        drivers/conformance/context.c
 //!   races.rs          drivers/conformance/races.c
 //!   registration.rs   drivers/conformance/registration.c
+//!   structures.rs     drivers/conformance/structures.c
 //! ```
 
+mod context;
 mod races;
 mod registration;
+mod structures;
 mod suite;

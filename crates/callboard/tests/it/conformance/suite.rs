@@ -3,17 +3,20 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use callboard::Profile;
-use callboard::host::{Bench, BenchOptions};
-use event::{Body, DriverId};
+use callboard::bench::Driver;
+use callboard::{Bench, NTSTATUS, Profile};
+use event::Body;
 use host::Config;
 
 use crate::support::driver;
 
+/// What the programs of a suite exit with.
+pub(super) const EXIT_STATUS: NTSTATUS = NTSTATUS(42);
+
 /// A suite's driver on a bench of its own.
 pub(super) struct Suite {
-    bench: Bench,
-    driver: DriverId,
+    pub(super) bench: Bench,
+    driver: Driver,
     profile: Profile,
     name: String,
 }
@@ -28,10 +31,11 @@ pub(super) struct Said {
 impl Suite {
     /// Loads `drivers/bin/conformance/NAME.sys` on a fresh bench.
     pub(super) fn load(name: &str, profile: Profile, configure: impl FnOnce(&mut Config)) -> Self {
-        let mut options = BenchOptions::new(profile);
-        configure(&mut options.config);
-        let mut bench = Bench::start(options).unwrap();
-        let driver = bench.load_file(name, &driver(&format!("conformance/{name}"))).unwrap();
+        // On the machine's own clock: the suites wait for each other's threads.
+        let mut config = Config { profile, ..Config::default() };
+        configure(&mut config);
+        let mut bench = Bench::builder().config(config).start().unwrap();
+        let driver = bench.load(name, driver(&format!("conformance/{name}"))).unwrap();
         Self { bench, driver, profile, name: name.into() }
     }
 
@@ -39,13 +43,12 @@ impl Suite {
     pub(super) fn end(mut self) -> Said {
         self.bench.unload(self.driver).unwrap();
         self.bench.finish().unwrap();
-        let mut lines = Vec::new();
-        self.bench.drain(&mut |record| {
-            if let Body::Debug { text, .. } = &record.body {
-                lines.extend(text.lines().map(str::to_owned));
-            }
-            assert!(!matches!(record.body, Body::Stop(_)), "{record:?}");
+        assert_eq!(self.bench.stop(), None);
+        let lines = self.bench.records().iter().filter_map(|record| match &record.body {
+            Body::Debug { text, .. } => Some(text.lines().map(str::to_owned)),
+            _ => None,
         });
+        let lines = lines.flatten().collect();
         let said = Said { lines, profile: self.profile, name: self.name };
         said.keep();
         said

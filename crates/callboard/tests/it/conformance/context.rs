@@ -1,0 +1,84 @@
+//! When, where and in which context routines are called, on every profile.
+
+use callboard::Profile;
+use callboard::bench::Process;
+use event::Architecture;
+
+use super::suite::{EXIT_STATUS, Suite};
+
+fn exe(case: &str) -> String {
+    format!(r"C:\Conformance\conformance-{case}.exe")
+}
+
+fn dll(case: &str) -> String {
+    format!(r"C:\Conformance\conformance-{case}.dll")
+}
+
+fn create(suite: &mut Suite, case: &str) -> Process {
+    suite.bench.process(&exe(case)).create().unwrap()
+}
+
+fn exit(suite: &mut Suite, process: &Process) {
+    suite.bench.exit_process(process, EXIT_STATUS).unwrap();
+}
+
+/// A process that maps images of all kinds, and makes a thread.
+fn plain(suite: &mut Suite) {
+    let process = create(suite, "plain");
+    suite.bench.map_image(&process, &dll("once")).unwrap();
+    suite.bench.map_image(&process, &dll("again")).unwrap();
+    let second = suite.bench.map_image(&process, &dll("again")).unwrap();
+    suite.bench.unmap_image(&second).unwrap();
+    suite.bench.map_image(&process, &dll("again")).unwrap();
+    let thread = suite.bench.create_thread(&process, &process).unwrap();
+    suite.bench.exit_thread(&thread, EXIT_STATUS).unwrap();
+    exit(suite, &process);
+}
+
+/// Processes in which others take a hand.
+fn others(suite: &mut Suite) {
+    let shell = suite.bench.shell().unwrap();
+    let remote = create(suite, "remote");
+    suite.bench.image(&remote, &dll("remote")).by(&shell).map().unwrap();
+    suite.bench.create_thread(&remote, &shell).unwrap();
+    exit(suite, &remote);
+
+    let parent = suite.bench.process(r"C:\Windows\System32\svchost.exe").existing().create().unwrap();
+    let section = suite.bench.process(&exe("section")).parent(&parent).first_thread_by(&shell);
+    let section = section.create().unwrap();
+    exit(suite, &section);
+    // R-ORD-05: it was there before; of it only the exit is told.
+    exit(suite, &parent);
+
+    let cloned = create(suite, "cloned");
+    let clone = suite.bench.process(&exe("cloned")).clone_of(&cloned).create().unwrap();
+    exit(suite, &clone);
+    exit(suite, &cloned);
+}
+
+fn suspended(suite: &mut Suite) {
+    let process = suite.bench.process(&exe("suspended")).suspended().create().unwrap();
+    suite.bench.resume(&process).unwrap();
+    exit(suite, &process);
+}
+
+/// A process of another architecture.
+fn wow64(suite: &mut Suite) {
+    let wow = suite.bench.process(&exe("wow")).architecture(Architecture::X86).create().unwrap();
+    exit(suite, &wow);
+}
+
+#[test]
+fn r_ord_01_r_ctx_01_r_img_01_context_conforms_on_every_profile() {
+    for profile in Profile::ALL {
+        let mut suite = Suite::load("context", profile, |_| {});
+        plain(&mut suite);
+        others(&mut suite);
+        suspended(&mut suite);
+        wow64(&mut suite);
+        suite.bench.load_kernel_image(r"\SystemRoot\System32\drivers\conformance-kernel.sys").unwrap();
+        let said = suite.end();
+        said.passes(300).covers(&["R-ORD-01"]);
+        assert_eq!(said.note("exits-without-create"), 1);
+    }
+}
