@@ -10,6 +10,15 @@ use report::{Sink, SinkError};
 use source::live::Observer;
 use source::{Delivery, Recipient, Refusal, Reply, Ticket};
 
+/// The memory of traced processes.
+struct TracedMemory;
+
+impl host::UserMemory for TracedMemory {
+    fn read(&mut self, process: event::ProcessId, address: u64, page: &mut [u8; 4096]) -> bool {
+        source::live::read_memory(process, address, page)
+    }
+}
+
 /// A bench behind a live source.
 pub struct LiveBench<'a> {
     bench: &'a mut Bench,
@@ -22,6 +31,7 @@ pub struct LiveBench<'a> {
 impl<'a> LiveBench<'a> {
     /// Delivers to `bench`, and gives its records to `sink`.
     pub fn new(bench: &'a mut Bench, sink: &'a mut dyn Sink) -> Self {
+        bench.set_user_memory(Box::new(TracedMemory));
         Self { bench, sink, notes: Notes::default(), error: None }
     }
 

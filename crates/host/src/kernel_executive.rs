@@ -1,6 +1,6 @@
 //! The kernel as an [`Executive`](crate::executive::Executive).
 
-use event::{DriverId, Event, Family, Record};
+use event::{DriverId, Event, Family, ProcessId, Record};
 use kernel::{Config, Kernel, Running};
 use machine::Processor;
 use nt_abi::{NTSTATUS, STATUS_UNSUCCESSFUL};
@@ -115,6 +115,10 @@ impl kernel::Recorder for IntoRings {
             routine: before.routine,
             family: before.family.and_then(family),
         })
+    }
+
+    fn user_page(&self, process: ProcessId, address: u64, page: &mut [u8; 4096]) -> bool {
+        self.0.user_page(process.0, address, page)
     }
 
     fn halt(&self) -> ! {

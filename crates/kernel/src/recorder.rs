@@ -1,6 +1,6 @@
 //! Where the kernel writes down what happens.
 
-use event::{Body, ClientId, DriverId, Family, Finding, Frame, Level, Record, Severity};
+use event::{Body, ClientId, DriverId, Family, Finding, Frame, Level, ProcessId, Record, Severity};
 
 use crate::Kernel;
 use crate::rule::Rule;
@@ -16,6 +16,13 @@ pub trait Recorder: Sync {
     fn running(&self, now: Option<Running>) -> Option<Running> {
         let _ = now;
         None
+    }
+
+    /// Fills `page` with what a process has at `address`; `false` where nothing is mapped. Called in a signal handler
+    /// that stands for one access of a driver, so ordinary code may run, but no lock of the kernel is free for sure.
+    fn user_page(&self, process: ProcessId, address: u64, page: &mut [u8; machine::pcr::PAGE_SIZE]) -> bool {
+        let _ = (process, address, page);
+        false
     }
 
     /// Ends the host: the stop has been recorded, and nothing in the kernel can be trusted any more.

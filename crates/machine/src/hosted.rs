@@ -131,6 +131,33 @@ impl Platform for Hosted {
         }
     }
 
+    fn place_page(&self, address: usize, bytes: &[u8; crate::pcr::PAGE_SIZE]) -> bool {
+        // SAFETY: a new anonymous mapping that, by MAP_FIXED_NOREPLACE, replaces nothing.
+        let mapped = unsafe {
+            libc::mmap(
+                std::ptr::without_provenance_mut(address),
+                bytes.len(),
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE,
+                -1,
+                0,
+            )
+        };
+        if mapped == libc::MAP_FAILED {
+            return false;
+        }
+        if mapped.addr() != address {
+            // A kernel that takes the address for a hint.
+            // SAFETY: the mapping is a moment old, and nobody knows it.
+            unsafe { libc::munmap(mapped, bytes.len()) };
+            return false;
+        }
+        // SAFETY: as many bytes were just mapped, for writing.
+        unsafe { mapped.cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        // SAFETY: the mapping is ours.
+        unsafe { libc::mprotect(mapped, bytes.len(), libc::PROT_READ) == 0 }
+    }
+
     unsafe fn unmap_pages(&self, start: NonNull<u8>, length: usize) -> Result<(), PlatformError> {
         // SAFETY: the caller promises that the range is its own and unused.
         let rc = unsafe { libc::munmap(start.as_ptr().cast(), length) };

@@ -108,10 +108,15 @@ pub trait Platform: Sync {
     /// [`PlatformError::Memory`] when there is no room.
     fn map_pages(&self, length: usize) -> Result<NonNull<u8>, PlatformError>;
 
+    /// Puts a page at an address, readable only. `false` where something is mapped already, or there is no room.
+    /// A signal handler may call this.
+    fn place_page(&self, address: usize, bytes: &[u8; crate::pcr::PAGE_SIZE]) -> bool;
+
     /// Gives mapped pages back.
     ///
     /// # Safety
-    /// `[start, start + length)` came from [`map_pages`](Self::map_pages) and nobody uses it any more.
+    /// `[start, start + length)` came from [`map_pages`](Self::map_pages) or [`place_page`](Self::place_page), and
+    /// nobody uses it any more.
     ///
     /// # Errors
     /// [`PlatformError::Memory`] when the range is not one of whole pages.

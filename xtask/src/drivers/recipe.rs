@@ -56,6 +56,7 @@ const LISTED: &[(&str, &str, Language, &str)] = &[
     ("veto-chain", "drivers/tests/veto-chain.c", C, "two routines, the first of which refuses"),
     ("probe-exports", "drivers/tests/probe-exports.c", C, "asks for kernel routines by name"),
     ("leaves-routine", "drivers/tests/leaves-routine.c", C, "unloads with a routine left registered"),
+    ("reads-image", "drivers/tests/reads-image.c", C, "reads the memory of the processes it is told of"),
     ("bsod", "drivers/tests/bsod.c", C, "stops the machine in the way that `Mode` asks for"),
     ("hostile", "drivers/tests/hostile.c", C, "tries to get out of its sandbox by raw system calls"),
 ];

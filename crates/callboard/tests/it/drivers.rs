@@ -74,3 +74,27 @@ fn r_unl_02_a_routine_left_behind_is_a_predicted_0xce() {
     let strict = run_with("leaves-routine", &["--fail-on-findings"], &["true"]);
     assert_eq!(strict.code, 124);
 }
+
+#[test]
+fn r_img_02_r_exit_01_a_driver_reads_the_memory_of_the_process_it_is_told_of() {
+    if !can_trace() {
+        return;
+    }
+    let run = run_with("reads-image", &[], &["sh", "-c", "/bin/true; ls /dev/null"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let lines = run.lines();
+    let of = |what: &str| lines.iter().filter(|line| line.contains(what)).copied().collect::<Vec<_>>();
+    let images = run.of("image_load").len();
+    assert!(images >= 6 && of("reads-image: ok").len() == images, "{lines:#?}");
+    // "\x7fELF", read by an instruction of the driver and by a routine of the kernel.
+    assert!(
+        of("reads-image: ok").iter().all(|line| line.contains("magic=0x464C457F next=0x0")),
+        "{lines:#?}"
+    );
+    assert_eq!(of("reads-image: exit").len(), 3);
+    assert!(
+        of("reads-image: exit").iter().all(|line| line.ends_with("magic=0x464C457F valid=1")),
+        "{lines:#?}"
+    );
+    assert!(of("reads-image: null").iter().all(|line| line.ends_with("valid=0")));
+}

@@ -12,8 +12,10 @@ use event::{DriverId, Event, EventKind, wire};
 
 use super::shared::{RINGS, Shared};
 use super::stop::Module;
-use super::{BenchError, BenchOptions, Delivery, Done, Ticket};
-use crate::channel::{self, Channel, LANES, REQUEST_BYTES, STAGING, STAGING_BYTES, Spin, Waited, header};
+use super::{BenchError, BenchOptions, Delivery, Done, Ticket, UserMemory};
+use crate::channel::{
+    self, Channel, LANES, REQUEST_BYTES, STAGING, STAGING_BYTES, Spin, USER_PAGE, Waited, header,
+};
 use crate::process::{self, Reason, Start, Watched, end};
 use crate::protocol::{Reply, Request, Value};
 use crate::sandbox::Report;
@@ -40,7 +42,7 @@ pub enum Status {
 ///
 /// All methods are synchronous; only [`deliver`](Self::deliver) may leave something pending. Dropping a
 /// bench ends its host.
-#[derive(Debug)]
+#[expect(missing_debug_implementations, reason = "it holds who reads user memory, which is anything")]
 pub struct Bench {
     pub(super) shared: Arc<Shared>,
     pub(super) pidfd: OwnedFd,
@@ -61,6 +63,7 @@ pub struct Bench {
     spins: [Spin; LANES],
     request: Vec<u8>,
     reply: Vec<u8>,
+    user_memory: Option<Box<dyn UserMemory>>,
 }
 
 impl Bench {
@@ -121,6 +124,7 @@ impl Bench {
             spins: [Spin::for_replies(); LANES],
             request,
             reply: Vec::new(),
+            user_memory: None,
         })
     }
 
@@ -143,6 +147,11 @@ impl Bench {
             Reply::Failed { status, message } => Err(BenchError::Refused { status, message }),
             other => Err(unexpected(other)),
         }
+    }
+
+    /// Says who reads the memory of processes for drivers; without it, user memory is nowhere.
+    pub fn set_user_memory(&mut self, memory: Box<dyn UserMemory>) {
+        self.user_memory = Some(memory);
     }
 
     /// Loads a driver from a file and runs its DriverEntry.
@@ -357,6 +366,10 @@ impl Bench {
                         return Err(self.damaged(damage));
                     }
                 }
+                Ok(Waited::Asked(ask)) => {
+                    let page = self.user_page(&ask);
+                    self.shared.channel.lane(lane).answer(ask, page.as_deref());
+                }
                 Ok(Waited::Dead) if self.shared.death().is_some() => return Err(BenchError::Gone),
                 Ok(Waited::Dead) => {
                     return Err(self.damaged(channel::Damage::State { lane, state: 3 }));
@@ -375,6 +388,13 @@ impl Bench {
             Ok(reply) => Ok(Some(reply)),
             Err(damage) => Err(self.damaged(damage)),
         }
+    }
+
+    /// The page of user memory that a driver touched, where somebody knows it.
+    fn user_page(&mut self, ask: &channel::Ask) -> Option<Box<[u8; USER_PAGE]>> {
+        let memory = self.user_memory.as_mut()?;
+        let mut page = Box::new([0; USER_PAGE]);
+        memory.read(event::ProcessId(ask.process), ask.address, &mut page).then_some(page)
     }
 
     /// The channel is not what it should be: ends the host, and waits until it is dead, so that what

@@ -4,7 +4,8 @@
 //!   Bench ── client.rs    load, deliver, finished, finish
 //!     ├───── shared.rs    what it shares with its watcher: channel, inbox, how the host ended
 //!     ├───── drain.rs     records of all lanes in one order
-//!     └───── stop.rs      a dead host as the last record
+//!     ├───── stop.rs      a dead host as the last record
+//!     └───── user_memory  who reads the memory of processes for drivers
 //! ```
 
 mod client;
@@ -14,8 +15,10 @@ mod error;
 mod options;
 mod shared;
 mod stop;
+mod user_memory;
 
 pub use client::{Bench, Status};
 pub use delivery::{Delivery, Done, Ticket};
 pub use error::BenchError;
 pub use options::BenchOptions;
+pub use user_memory::UserMemory;

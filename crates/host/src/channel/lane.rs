@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 use std::time::{Duration, Instant};
 
-use super::layout::{self, REPLY_BYTES, REQUEST_BYTES, header};
+use super::layout::{self, REPLY_BYTES, REQUEST_BYTES, USER_PAGE, header};
 use super::spin::Spin;
 use super::{Channel, Damage, futex};
 
@@ -30,7 +30,12 @@ const BENCH_SLEEPS: u32 = 0x20;
 const FULL: u32 = 0x40;
 /// The bench has turned to other things: ring the bell when done.
 const PENDING: u32 = 0x80;
-const FLAGS: u32 = HOST_SLEEPS | BENCH_SLEEPS | FULL | PENDING;
+/// The worker wants a page of user memory before it can go on.
+const ASKS: u32 = 0x100;
+const FLAGS: u32 = HOST_SLEEPS | BENCH_SLEEPS | FULL | PENDING | ASKS;
+
+/// In an answer, beside the number of its question: the page is there.
+const GRANTED: u32 = 1 << 31;
 
 /// What a wait came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +46,21 @@ pub(crate) enum Waited {
     Pending,
     /// The lane's ring is full.
     Full,
+    /// The worker wants a page of user memory.
+    Asked(Ask),
     /// The host is dead, or something is wrong with the lane.
     Dead,
+}
+
+/// A page of user memory that a driver touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ask {
+    /// The process whose address space is active.
+    pub(crate) process: u32,
+    /// The page's address.
+    pub(crate) address: u64,
+    /// The question's number: an answer that comes late must not be taken for the next one's.
+    number: u32,
 }
 
 /// One lane of a channel, for either side.
@@ -126,7 +144,7 @@ impl<'c> Lane<'c> {
     /// [`Damage::State`].
     pub(crate) fn wait_reply(self, deadline: Instant, spin: &mut Spin) -> Result<Waited, Damage> {
         let word = self.state();
-        spin.until(|| word.load(Ordering::Acquire) & (PHASE | FULL) != Phase::Request as u32);
+        spin.until(|| word.load(Ordering::Acquire) & (PHASE | FULL | ASKS) != Phase::Request as u32);
         loop {
             let state = word.load(Ordering::Acquire);
             match self.decode(state)? {
@@ -143,6 +161,14 @@ impl<'c> Lane<'c> {
                 word.fetch_and(!FULL, Ordering::AcqRel);
                 return Ok(Waited::Full);
             }
+            if state & ASKS != 0 {
+                word.fetch_and(!ASKS, Ordering::AcqRel);
+                return Ok(Waited::Asked(Ask {
+                    process: self.channel.word32(self.at(layout::lane::ASK_PROCESS)).load(Ordering::Relaxed),
+                    address: self.channel.word64(self.at(layout::lane::ASK_ADDRESS)).load(Ordering::Relaxed),
+                    number: self.channel.word32(self.at(layout::lane::ASK_NUMBER)).load(Ordering::Relaxed),
+                }));
+            }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 let turned =
@@ -157,6 +183,16 @@ impl<'c> Lane<'c> {
                 futex::wait(word, asleep, Some(left));
             }
         }
+    }
+
+    /// Answers [`Waited::Asked`], with the page or with none.
+    pub(crate) fn answer(self, ask: Ask, page: Option<&[u8; USER_PAGE]>) {
+        if let Some(page) = page {
+            self.channel.copy_in(self.at(layout::lane::PAGE), page);
+        }
+        let word = self.channel.word32(self.at(layout::lane::ANSWER));
+        word.store(ask.number & !GRANTED | if page.is_some() { GRANTED } else { 0 }, Ordering::Release);
+        futex::wake(word);
     }
 
     /// Takes the reply out, into `out`.
@@ -232,11 +268,44 @@ impl<'c> Lane<'c> {
         }
     }
 
+    /// Asks the bench for a page of user memory and waits for it. `false` where there is none. Only atomic
+    /// operations and a futex: a signal handler may do this.
+    pub(crate) fn ask_page(self, process: u32, address: u64, page: &mut [u8; USER_PAGE]) -> bool {
+        let word32 = |offset| self.channel.word32(self.at(offset));
+        let answer = word32(layout::lane::ANSWER);
+        let number = word32(layout::lane::ASK_NUMBER).load(Ordering::Relaxed).wrapping_add(1) & !GRANTED;
+        word32(layout::lane::ASK_PROCESS).store(process, Ordering::Relaxed);
+        self.channel.word64(self.at(layout::lane::ASK_ADDRESS)).store(address, Ordering::Relaxed);
+        word32(layout::lane::ASK_NUMBER).store(number, Ordering::Relaxed);
+        self.tell(ASKS);
+        loop {
+            let answered = answer.load(Ordering::Acquire);
+            if answered & !GRANTED == number {
+                if answered & GRANTED == 0 {
+                    return false;
+                }
+                break;
+            }
+            // Not for ever: a driver could have written over the words by which the bench would know.
+            futex::wait(answer, answered, Some(Duration::from_millis(100)));
+        }
+        for (index, chunk) in page.chunks_mut(8).enumerate() {
+            let word = self.channel.word64(self.at(layout::lane::PAGE) + index * 8).load(Ordering::Relaxed);
+            chunk.copy_from_slice(&word.to_le_bytes()[..chunk.len()]);
+        }
+        true
+    }
+
     /// Tells the bench that the lane's ring is full.
     pub(super) fn tell_full(self) {
+        self.tell(FULL);
+    }
+
+    /// Sets a flag that the bench looks at while it waits for the reply, and wakes it.
+    fn tell(self, flag: u32) {
         let word = self.state();
         let asked = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| {
-            (state & PHASE == Phase::Request as u32).then_some(state | FULL)
+            (state & PHASE == Phase::Request as u32).then_some(state | flag)
         });
         if let Ok(before) = asked
             && before & BENCH_SLEEPS != 0
@@ -305,4 +374,42 @@ pub(crate) struct InFlight {
     pub(crate) family: Option<u32>,
     /// Its address.
     pub(crate) routine: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Waits until the host asks, as a bench does.
+    fn asked(lane: Lane<'_>) -> Ask {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        match lane.wait_reply(deadline, &mut Spin::for_replies()) {
+            Ok(Waited::Asked(ask)) => ask,
+            other => panic!("not asked: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_page_is_asked_for_and_comes() {
+        let (channel, _file) = Channel::create().unwrap();
+        let lane = channel.lane(2);
+        lane.send(b"request");
+        std::thread::scope(|scope| {
+            let host = scope.spawn(|| {
+                let mut page = [0; USER_PAGE];
+                let there = lane.ask_page(8, 0x7000, &mut page);
+                let nowhere = lane.ask_page(12, 0x8000, &mut [0; USER_PAGE]);
+                (there, page, nowhere)
+            });
+            let first = asked(lane);
+            assert_eq!((first.process, first.address), (8, 0x7000));
+            lane.answer(first, Some(&[7; USER_PAGE]));
+            let second = asked(lane);
+            assert_eq!((second.process, second.address), (12, 0x8000));
+            // The answer to the first question again, too late: not to be taken for the second's.
+            lane.answer(first, Some(&[9; USER_PAGE]));
+            lane.answer(second, None);
+            assert_eq!(host.join().unwrap(), (true, [7; USER_PAGE], false));
+        });
+    }
 }

@@ -16,6 +16,9 @@ pub(crate) const MAX_RECORD: usize = RING_BYTES / 2 - 16;
 /// Room for a driver image. Sparse: it takes memory only where written.
 pub(crate) const STAGING_BYTES: usize = 256 << 20;
 
+/// Bytes of user memory that are asked for at a time.
+pub(crate) const USER_PAGE: usize = 4096;
+
 /// First word of the header.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"CALLBRD\x01");
 
@@ -65,14 +68,24 @@ pub(crate) mod lane {
     pub(crate) const ROOM: usize = 256;
     /// Whether a producer waits for room.
     pub(crate) const BLOCKED: usize = 320;
+    /// Asking for user memory: the process whose page is wanted.
+    pub(crate) const ASK_PROCESS: usize = 384;
+    /// Asking for user memory: the number of the question.
+    pub(crate) const ASK_NUMBER: usize = 388;
+    /// Asking for user memory: the page's address.
+    pub(crate) const ASK_ADDRESS: usize = 392;
+    /// Futex: the number of the question that was answered last, and above it whether there is such a page.
+    pub(crate) const ANSWER: usize = 448;
     /// The request buffer.
     pub(crate) const REQUEST: usize = 4096;
     /// The reply buffer.
     pub(crate) const REPLY: usize = REQUEST + REQUEST_BYTES;
     /// The ring.
     pub(crate) const RING: usize = REPLY + REPLY_BYTES;
+    /// The page that was asked for.
+    pub(crate) const PAGE: usize = RING + RING_BYTES;
     /// One lane to the next.
-    pub(crate) const STRIDE: usize = RING + RING_BYTES;
+    pub(crate) const STRIDE: usize = PAGE + super::USER_PAGE;
 }
 
 /// Where lane 0 starts.

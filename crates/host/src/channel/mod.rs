@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   header   magic, version, policy · bell (futex) · last words
-//!   lane 0   state (futex) · request ▶ · ◀ reply · ◀ record ring · in-flight block
+//!   lane 0   state (futex) · request ▶ · ◀ reply · ◀ record ring · in-flight block · ◀ask ▶page
 //!   …
 //!   lane 15
 //!   system   record ring only: for host threads that own no lane
@@ -24,9 +24,9 @@ mod ring;
 mod spin;
 
 pub(crate) use futex::wait;
-pub(crate) use lane::{InFlight, Lane, Waited};
+pub(crate) use lane::{Ask, InFlight, Lane, Waited};
 pub(crate) use layout::{
-    LANES, MAX_RECORD, REPLY_BYTES, REQUEST_BYTES, STAGING, STAGING_BYTES, SYSTEM_LANE, header,
+    LANES, MAX_RECORD, REPLY_BYTES, REQUEST_BYTES, STAGING, STAGING_BYTES, SYSTEM_LANE, USER_PAGE, header,
 };
 pub(crate) use memory::Channel;
 pub(crate) use ring::{Consumer, Producer};

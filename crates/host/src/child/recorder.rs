@@ -5,7 +5,7 @@ use std::sync::{Mutex, OnceLock, TryLockError};
 
 use event::{Body, Level, Record};
 
-use crate::channel::{Channel, InFlight, Producer, SYSTEM_LANE};
+use crate::channel::{Channel, InFlight, Producer, SYSTEM_LANE, USER_PAGE};
 
 thread_local! {
     /// The lane that the thread is the worker of; [`SYSTEM_LANE`] for all others.
@@ -65,6 +65,15 @@ impl Recorder {
             }
         }
         None
+    }
+
+    /// Asks the bench for a page of a process. Threads that own no lane get none.
+    pub(crate) fn user_page(&self, process: u32, address: u64, page: &mut [u8; USER_PAGE]) -> bool {
+        let lane = LANE.get();
+        match self.channel.get() {
+            Some(channel) if lane != SYSTEM_LANE => channel.lane(lane).ask_page(process, address, page),
+            _ => false,
+        }
     }
 
     /// Notes for the watchdog that the calling thread enters a routine (or that none runs any more,

@@ -21,6 +21,8 @@ fn switch(thread: &Ethread, process: *mut Eprocess) -> *mut Eprocess {
         // SAFETY: a process that the caller holds a reference on; this one is given up when it is left.
         unsafe { ob::object::reference(process) };
     }
+    // What lies in user space from here on is another process's.
+    crate::mm::user::forget();
     thread.attached.swap(process, Ordering::AcqRel)
 }
 
@@ -46,6 +48,7 @@ impl<'a> Attached<'a> {
 
 impl Drop for Attached<'_> {
     fn drop(&mut self) {
+        crate::mm::user::forget();
         give_up(self.thread.attached.swap(self.before, Ordering::AcqRel));
     }
 }
@@ -82,6 +85,7 @@ pub unsafe extern "win64" fn KeUnstackDetachProcess(state: *mut KAPC_STATE) {
     if before.addr() == SAME {
         return;
     }
+    crate::mm::user::forget();
     give_up(thread.attached.swap(before, Ordering::AcqRel));
     super::leave_kernel(crate::kernel(), thread);
 }

@@ -49,6 +49,10 @@ impl machine::Supervisor for KernelSupervisor {
         kernel_half.then_some(BugCheck { code: 0x50, parameters: [address, encoded(access), rip, 2] })
     }
 
+    fn user_fault(&self, address: u64, access: Access) -> bool {
+        crate::mm::user::fault(address, access)
+    }
+
     fn stop(&self, stop: &machine::Stop) -> ! {
         kernel().stop(stop)
     }

@@ -5,7 +5,7 @@
 //!   pages.rs     the ledger of whole pages               probe.rs   ProbeForRead, ProbeForWrite
 //!   mdl.rs       memory descriptor lists                 access.rs  copying with care, keeping resident
 //!   physical.rs  physical addresses, contiguous memory   section.rs sections and their views
-//!   virtual_memory.rs  memory of processes
+//!   virtual_memory.rs  memory that drivers allocate in processes    user.rs  what processes have, read by drivers
 //! ```
 
 pub mod access;
@@ -16,6 +16,7 @@ pub mod physical;
 pub mod probe;
 pub mod section;
 pub mod sysload;
+pub(crate) mod user;
 pub mod virtual_memory;
 
 pub(crate) use pages::{State, report_leaks};

@@ -315,6 +315,7 @@ fn in_context(kernel: &Kernel, thread: &Ethread, walk: impl FnOnce()) {
         walk();
     }
     crate::ke::leave_kernel(kernel, thread);
+    crate::mm::user::forget();
     machine::set_current_thread(before);
     drop(on_processor);
 }

@@ -28,6 +28,7 @@ mod error;
 mod filter;
 mod images;
 mod layout;
+mod memory;
 mod notice;
 mod observer;
 mod probe;
@@ -43,6 +44,7 @@ mod tree;
 
 pub use command::Command;
 pub use error::LiveError;
+pub use memory::read_memory;
 pub use observer::{Counts, Observer, Outcome};
 pub use probe::{Probe, ProbeOutcome, probe};
 pub use run::{Options, run};

@@ -1,0 +1,62 @@
+//! The memory of processes, as far as drivers look into it.
+//!
+//! A process that a driver is told of lives elsewhere: on a live bench it is a traced process, held still. What a driver
+//! reads of it in the context of that process is fetched a page at a time when it is touched, put where it would be, and
+//! taken away when the routine's context ends, as the process goes on and changes it.
+//!
+//! Pages are for reading; a write is an access violation. They lie in the host's own address space: where the host has
+//! something at the same address, drivers see that.
+
+use std::cell::RefCell;
+use std::ptr::NonNull;
+
+use event::ProcessId;
+use machine::pcr::PAGE_SIZE;
+use machine::supervisor::Access;
+
+use crate::kernel;
+use crate::ps::thread::current;
+
+thread_local! {
+    /// The pages that this processor has put into user space.
+    static PLACED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The most pages that one context looks at: a driver that reads more reads a whole program, for which the host
+/// has no room.
+const MOST: usize = 4096;
+
+/// A page fault in user space: fetches the page. `true` when it is there now.
+pub(crate) fn fault(address: u64, access: Access) -> bool {
+    if access != Access::Read || machine::irql::current() >= machine::Irql::DISPATCH {
+        return false;
+    }
+    let Some(thread) = current() else { return false };
+    let process = thread.current_process().id;
+    let Ok(page) = usize::try_from(address & !(PAGE_SIZE as u64 - 1)) else { return false };
+    if page == 0 || process == ProcessId::SYSTEM || process == ProcessId::IDLE {
+        return false;
+    }
+    let has_room = PLACED.with(|placed| placed.try_borrow_mut().is_ok_and(|placed| placed.len() < MOST));
+    let mut bytes = [0; PAGE_SIZE];
+    if !has_room || !kernel().recorder.user_page(process, page as u64, &mut bytes) {
+        return false;
+    }
+    if !machine::platform().place_page(page, &bytes) {
+        return false;
+    }
+    PLACED.with(|placed| placed.borrow_mut().push(page));
+    true
+}
+
+/// Takes the pages away that this processor has put into user space: the context ends, or changes.
+pub(crate) fn forget() {
+    PLACED.with(|placed| {
+        for page in placed.borrow_mut().drain(..) {
+            let start = NonNull::new(std::ptr::with_exposed_provenance_mut(page));
+            // SAFETY: this processor placed it, and what ran in the context has returned.
+            let gone = start.map(|start| unsafe { machine::platform().unmap_pages(start, PAGE_SIZE) });
+            debug_assert!(matches!(gone, Some(Ok(()))), "a page that was placed can be taken away");
+        }
+    });
+}
