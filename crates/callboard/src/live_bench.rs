@@ -11,6 +11,7 @@ use source::live::Observer;
 use source::{Delivery, Recipient, Refusal, Reply, Ticket};
 
 /// The memory of traced processes.
+#[derive(Debug)]
 struct TracedMemory;
 
 impl host::UserMemory for TracedMemory {

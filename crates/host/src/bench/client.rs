@@ -42,7 +42,7 @@ pub enum Status {
 ///
 /// All methods are synchronous; only [`deliver`](Self::deliver) may leave something pending. Dropping a
 /// bench ends its host.
-#[expect(missing_debug_implementations, reason = "it holds who reads user memory, which is anything")]
+#[derive(Debug)]
 pub struct Bench {
     pub(super) shared: Arc<Shared>,
     pub(super) pidfd: OwnedFd,
