@@ -5,6 +5,7 @@
 mod creation;
 mod image;
 mod life;
+mod registration;
 mod veto;
 
 use std::sync::Mutex;
