@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 /// The volume on which a live bench shows the Linux file system, as a device.
 const DEVICE: &str = r"\Device\HarddiskVolume1";
-/// The same volume as a DOS drive, in the object manager's directory of drives.
+/// What every volume of a disk is called, but for its number.
+const VOLUME: &str = r"\Device\HarddiskVolume";
+/// The live volume as a DOS drive, in the object manager's directory of drives.
 const DOS_DRIVE: &str = r"\??\C:";
 
 /// The name of a file: its NT path, and the path on the machine it came from where that differs.
@@ -65,7 +67,9 @@ impl<'a> Name<'a> {
 
     /// The path without its device, as a file object holds it: `\usr\bin\ls`.
     pub fn on_volume(&self) -> &str {
-        self.nt.strip_prefix(DEVICE).unwrap_or(&self.nt)
+        let after =
+            self.nt.strip_prefix(VOLUME).map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+        after.filter(|path| path.starts_with('\\')).unwrap_or(&self.nt)
     }
 
     /// The device of the volume, when the name is on the live volume.
@@ -102,6 +106,13 @@ mod tests {
         assert_eq!(name.for_people(), "/usr/bin/ls");
         assert_eq!(name.file_name(), "ls");
         assert_eq!(name.on_volume(), r"\usr\bin\ls");
+        let named = |nt: &'static str| Name { nt: nt.into(), host: None };
+        assert_eq!(named(r"\Device\HarddiskVolume12\a\b").on_volume(), r"\a\b");
+        assert_eq!(
+            named(r"\Device\HarddiskVolumeShadowCopy1\a").on_volume(),
+            r"\Device\HarddiskVolumeShadowCopy1\a"
+        );
+        assert_eq!(named(r"\Device\Mup\server\a").on_volume(), r"\Device\Mup\server\a");
     }
 
     #[test]

@@ -201,7 +201,8 @@ impl Kernel {
     /// of the next notification, and its routine would be blamed (L-13).
     fn balanced<T>(&self, what: &str, routine: usize, run: impl FnOnce() -> T) -> T {
         let thread = crate::ps::thread::current();
-        let before = thread.map(crate::ke::region::ApcDisable::of);
+        let before =
+            thread.map(|thread| (machine::irql::current(), crate::ke::region::ApcDisable::of(thread)));
         let result = run();
         if let (Some(thread), Some(before)) = (thread, before) {
             crate::ps::check_balance(self, thread, before, routine as u64, what);

@@ -24,6 +24,22 @@ impl Drop for CriticalRegion<'_> {
     }
 }
 
+/// A guarded region, left when dropped: all APCs are disabled (R-CTX-02).
+pub(crate) struct GuardedRegion<'a>(&'a Ethread);
+
+impl<'a> GuardedRegion<'a> {
+    pub(crate) fn enter(thread: &'a Ethread) -> Self {
+        add(&thread.kthread.special_apc_disable, -1);
+        Self(thread)
+    }
+}
+
+impl Drop for GuardedRegion<'_> {
+    fn drop(&mut self) {
+        add(&self.0.kthread.special_apc_disable, 1);
+    }
+}
+
 /// The two counts of a thread: `KernelApcDisable` and `SpecialApcDisable`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ApcDisable {

@@ -98,6 +98,9 @@ pub(crate) fn has_memory(process: &Eprocess) -> bool {
 /// Keeps user memory from being freed or protected; returns a handle, null where it is not there. Source: DDI.
 #[export(irql <= APC)]
 pub unsafe extern "win64" fn MmSecureVirtualMemory(address: u64, size: usize, _mode: u32) -> PVOID {
+    if let Some(thread) = crate::ps::thread::current() {
+        crate::ps::user_memory(thread.current_process(), "MmSecureVirtualMemory");
+    }
     let there = size != 0 && super::probe::is_user(address, size as u64) && {
         let last = address + (size as u64 - 1);
         is_readable(address) && is_readable(last)

@@ -295,6 +295,8 @@ unsafe fn map(mdl: *mut MDL, mode: u8) -> PVOID {
             (*mdl).MappedSystemVa = address;
             let partial = if flags & MDL_PARTIAL != 0 { MDL_PARTIAL_HAS_BEEN_MAPPED } else { 0 };
             (*mdl).MdlFlags |= MDL_MAPPED_TO_SYSTEM_VA | partial;
+        } else if let Some(thread) = crate::ps::thread::current() {
+            crate::ps::user_memory(thread.current_process(), "MmMapLockedPages");
         }
         address
     }

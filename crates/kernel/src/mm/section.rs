@@ -319,9 +319,10 @@ unsafe fn map_for(section: &Ref<Section>, base: *mut usize, offset: *mut i64, si
     }
 }
 
-/// The process behind a handle, if its memory can be reached.
-pub(crate) fn reachable(process: HANDLE) -> Result<(), NTSTATUS> {
+/// The process behind a handle, if `routine` can reach its memory, and may (R-LOCK-01).
+pub(crate) fn reachable(process: HANDLE, routine: &str) -> Result<(), NTSTATUS> {
     let process: Ref<Eprocess> = kernel().ob.handles.lookup(process, &PROCESS_TYPE)?;
+    crate::ps::user_memory(&process, routine);
     if super::access::has_memory(&process) { Ok(()) } else { Err(STATUS_NOT_SUPPORTED) }
 }
 
@@ -346,8 +347,9 @@ pub unsafe extern "win64" fn ZwMapViewOfSection(
         return STATUS_INVALID_PAGE_PROTECTION;
     }
     let found = kernel().ob.handles.lookup::<Section>(section, &SECTION_TYPE);
-    let (Ok(section), Ok(())) = (&found, reachable(process)) else {
-        return found.err().or(reachable(process).err()).unwrap_or(STATUS_INVALID_HANDLE);
+    let reached = reachable(process, "ZwMapViewOfSection");
+    let (Ok(section), Ok(())) = (&found, reached) else {
+        return found.err().or(reached.err()).unwrap_or(STATUS_INVALID_HANDLE);
     };
     // What the section does not allow, its views do not.
     let writes = PAGE_READWRITE | PAGE_EXECUTE_READWRITE;
@@ -361,7 +363,7 @@ pub unsafe extern "win64" fn ZwMapViewOfSection(
 /// Ends the view that holds an address. Source: DDI.
 #[export(irql == PASSIVE)]
 pub unsafe extern "win64" fn ZwUnmapViewOfSection(process: HANDLE, address: usize) -> NTSTATUS {
-    match reachable(process) {
+    match reachable(process, "ZwUnmapViewOfSection") {
         Err(status) => status,
         Ok(()) if kernel().mm.views.end(address) => STATUS_SUCCESS,
         Ok(()) => STATUS_NOT_MAPPED_VIEW,

@@ -20,7 +20,7 @@ pub unsafe extern "win64" fn ZwAllocateVirtualMemory(
     allocation: u32,
     protect: u32,
 ) -> NTSTATUS {
-    if let Err(status) = reachable(process) {
+    if let Err(status) = reachable(process, "ZwAllocateVirtualMemory") {
         return status;
     }
     if protection(protect).is_none() {
@@ -72,7 +72,7 @@ pub unsafe extern "win64" fn ZwFreeVirtualMemory(
     size: *mut usize,
     kind: u32,
 ) -> NTSTATUS {
-    if let Err(status) = reachable(process) {
+    if let Err(status) = reachable(process, "ZwFreeVirtualMemory") {
         return status;
     }
     if kind != MEM_RELEASE && kind != MEM_DECOMMIT {
@@ -118,7 +118,7 @@ pub unsafe extern "win64" fn ZwProtectVirtualMemory(
     protect: u32,
     before: *mut u32,
 ) -> NTSTATUS {
-    if let Err(status) = reachable(process) {
+    if let Err(status) = reachable(process, "ZwProtectVirtualMemory") {
         return status;
     }
     if protection(protect).is_none() {
@@ -181,7 +181,7 @@ pub unsafe extern "win64" fn ZwQueryVirtualMemory(
     length: usize,
     told: *mut usize,
 ) -> NTSTATUS {
-    if let Err(status) = reachable(process) {
+    if let Err(status) = reachable(process, "ZwQueryVirtualMemory") {
         return status;
     }
     if address > super::lookup::MmHighestUserAddress.get() {

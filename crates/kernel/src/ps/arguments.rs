@@ -4,12 +4,17 @@
 //! that a notification allocates nothing. After a walk they are poisoned: a driver that kept a
 //! pointer reads [`POISON`] and not the next event's data.
 
+use std::ptr::NonNull;
+
+use machine::platform::Protection;
 use nt_abi::UNICODE_STRING;
 
 /// What every 16-bit unit of a buffer is after the call. As a pointer it is not canonical, so that
 /// following one faults at once.
 pub(crate) const POISON: u16 = 0xDEAD;
 
+/// A page, in bytes.
+const PAGE: usize = 4096;
 /// The most 16-bit units a counted string can have, with its NUL.
 const MOST: usize = 0x7FFF;
 
@@ -17,13 +22,20 @@ const MOST: usize = 0x7FFF;
 #[derive(Debug, Default)]
 pub(crate) struct NameBuffer {
     units: Vec<u16>,
+    /// Where units are that must end where nothing follows.
+    edge: Option<Edge>,
     string: UNICODE_STRING,
 }
 
 impl NameBuffer {
-    /// Puts the parts together and returns the string, NUL-terminated (R-FN-08). What exceeds the length that
-    /// a counted string can have is cut off.
-    pub(crate) fn fill(&mut self, parts: &[&str]) -> *mut UNICODE_STRING {
+    /// Puts the parts together and returns the string. What exceeds the length that a counted string can have is cut
+    /// off. `terminated` says whether a NUL follows, which nothing promises (R-FN-08); without one the string ends
+    /// at a page that cannot be read, so that whoever reads on faults.
+    pub(crate) fn fill(&mut self, parts: &[&str], terminated: bool) -> *mut UNICODE_STRING {
+        if !terminated && let Some(string) = self.fill_to_the_edge(parts) {
+            self.string = string;
+            return &raw mut self.string;
+        }
         self.units.clear();
         if self.units.capacity() == 0 {
             self.units.reserve_exact(512);
@@ -36,12 +48,76 @@ impl NameBuffer {
         &raw mut self.string
     }
 
+    /// The string without a NUL; `None` where there is no memory for it.
+    fn fill_to_the_edge(&mut self, parts: &[&str]) -> Option<UNICODE_STRING> {
+        if self.edge.is_none() {
+            self.edge = Edge::new();
+        }
+        let edge = self.edge.as_mut()?;
+        let units: Vec<u16> = parts.iter().flat_map(|part| part.encode_utf16()).take(MOST - 1).collect();
+        let bytes = u16::try_from(units.len() * 2).ok()?;
+        Some(UNICODE_STRING { Length: bytes, MaximumLength: bytes, Buffer: edge.put(&units) })
+    }
+
     /// Makes what was given unusable.
     pub(crate) fn poison(&mut self) {
         self.units.fill(POISON);
+        if let Some(edge) = &mut self.edge {
+            edge.poison();
+        }
         self.string.Length = POISON;
         self.string.MaximumLength = POISON;
         self.string.Buffer = poisoned_pointer();
+    }
+}
+
+/// Memory for the longest string, and behind it a page that nobody can read.
+#[derive(Debug)]
+struct Edge {
+    start: NonNull<u8>,
+    /// How much was written, in units.
+    used: usize,
+}
+
+impl Edge {
+    /// Bytes before the page: the longest string, in whole pages.
+    const ROOM: usize = (MOST * 2).next_multiple_of(PAGE);
+    const WHOLE: usize = Self::ROOM + PAGE;
+
+    fn new() -> Option<Self> {
+        let start = machine::platform().map_pages(Self::WHOLE).ok()?;
+        let edge = Self { start, used: 0 };
+        // SAFETY: the last page of what was just mapped, which nobody refers to.
+        let guarded =
+            unsafe { machine::platform().protect_pages(start.byte_add(Self::ROOM), PAGE, Protection::None) };
+        guarded.is_ok().then_some(edge)
+    }
+
+    /// The last `units` units before the page.
+    fn end(&self, units: usize) -> *mut u16 {
+        // SAFETY: within the mapping; `units` is at most MOST.
+        unsafe { self.start.as_ptr().add(Self::ROOM - units * 2).cast() }
+    }
+
+    /// Writes units that end at the page, and answers where they begin.
+    fn put(&mut self, units: &[u16]) -> *mut u16 {
+        let to = self.end(units.len());
+        // SAFETY: as many units as there are from there to the page.
+        unsafe { to.copy_from_nonoverlapping(units.as_ptr(), units.len()) };
+        self.used = units.len();
+        to
+    }
+
+    fn poison(&mut self) {
+        // SAFETY: what `put` has written.
+        unsafe { std::slice::from_raw_parts_mut(self.end(self.used), self.used) }.fill(POISON);
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        // SAFETY: what `new` has mapped; strings into it die with their call. That it cannot be unmapped harms nobody.
+        let _ = unsafe { machine::platform().unmap_pages(self.start, Self::WHOLE) };
     }
 }
 
@@ -57,7 +133,7 @@ mod tests {
     #[test]
     fn r_fn_08_names_are_counted_and_terminated() {
         let mut buffer = NameBuffer::default();
-        let string = buffer.fill(&[r"\??\C:", r"\é"]);
+        let string = buffer.fill(&[r"\??\C:", r"\é"], true);
         // SAFETY: just filled.
         let (length, maximum, last) = unsafe {
             let string = &*string;
@@ -69,15 +145,40 @@ mod tests {
     #[test]
     fn a_name_longer_than_a_string_can_be_is_cut() {
         let mut buffer = NameBuffer::default();
-        let string = buffer.fill(&["x".repeat(40_000).as_str()]);
+        let string = buffer.fill(&["x".repeat(40_000).as_str()], true);
         // SAFETY: just filled.
         assert_eq!(unsafe { (*string).Length }, 0xFFFC);
+        let string = buffer.fill(&["x".repeat(40_000).as_str()], false);
+        // SAFETY: just filled.
+        assert_eq!(unsafe { ((*string).Length, *(*string).Buffer) }, (0xFFFC, u16::from(b'x')));
+    }
+
+    #[test]
+    fn r_fn_08_behind_a_name_without_nul_nothing_can_be_read() {
+        let _processor = machine::Processor::attach().unwrap();
+        let mut buffer = NameBuffer::default();
+        for text in [r"\a\b", ""] {
+            let string = buffer.fill(&[r"\x", text], false);
+            // SAFETY: just filled.
+            let (read, end) = unsafe {
+                let string = &*string;
+                assert_eq!(string.Length, string.MaximumLength);
+                (crate::rtl::text_of(string), string.Buffer.byte_add(usize::from(string.Length)))
+            };
+            assert_eq!(read, format!(r"\x{text}"));
+            assert!(machine::guarded::try_read::<u16>(end.addr() as u64 - 2).is_ok());
+            assert!(machine::guarded::try_read::<u16>(end.addr() as u64).is_err());
+        }
+        buffer.poison();
+        let edge = buffer.edge.as_ref().unwrap();
+        // SAFETY: the last unit before the page.
+        assert_eq!(unsafe { *edge.end(1) }, POISON);
     }
 
     #[test]
     fn r_pci_01_nothing_is_left_after_the_call() {
         let mut buffer = NameBuffer::default();
-        let string = buffer.fill(&["secret"]);
+        let string = buffer.fill(&["secret"], true);
         buffer.poison();
         assert!(buffer.units.iter().all(|&unit| unit == POISON));
         // SAFETY: the buffer is alive.

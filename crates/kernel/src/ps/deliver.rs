@@ -6,14 +6,17 @@
 use std::sync::atomic::Ordering;
 
 use event::{
-    ClientId, Event, EventKind, Image, Process, ProcessExit, ProcessId, Thread, ThreadExit, ThreadId, Time,
+    ClientId, Event, EventKind, Image, Mapping, Process, ProcessExit, ProcessId, Thread, ThreadExit,
+    ThreadId, Time,
 };
 use nt_abi::NTSTATUS;
 
+use super::image;
 use super::process::{Eprocess, Origin, PROCESS_TYPE};
 use super::thread::{Ethread, THREAD_TYPE};
 use super::walk::{self, Outcome};
 use crate::Kernel;
+use crate::choices::{Clones, RefusedThread};
 use crate::ob::Ref;
 
 /// A process creation that a driver refused.
@@ -45,13 +48,13 @@ impl Kernel {
     }
 
     /// Whether NT would never come to the event, as its process was refused: it maps no images for itself
-    /// (R-VETO-08), and whether its first thread is announced is not known (R-VETO-09): it is not.
+    /// (R-VETO-08), and whether its first thread is announced is not known (R-VETO-09): it is not, unless chosen.
     fn is_moot(&self, event: &Event<'_>) -> bool {
-        if !matches!(
-            event.kind,
-            EventKind::ThreadCreate(_) | EventKind::ThreadExit(_) | EventKind::ImageLoad(_)
-        ) {
-            return false;
+        let silent = self.config.choices.refused_thread == RefusedThread::Silent;
+        match event.kind {
+            EventKind::ImageLoad(_) => {}
+            EventKind::ThreadCreate(_) | EventKind::ThreadExit(_) if silent => {}
+            _ => return false,
         }
         let process = self.ps.cid.lookup::<Eprocess>(event.process().0, &PROCESS_TYPE);
         process.is_some_and(|process| process.refusal().is_some())
@@ -63,11 +66,14 @@ impl Kernel {
                 self.add_process(process, Origin::Present, event.time);
                 None
             }
+            EventKind::ProcessClone(process) if self.config.choices.clones == Clones::Told => {
+                self.process_create(event, process, Origin::Cloned)
+            }
             EventKind::ProcessClone(process) => {
                 self.add_process(process, Origin::Cloned, event.time);
                 None
             }
-            EventKind::ProcessCreate(process) => self.process_create(event, process),
+            EventKind::ProcessCreate(process) => self.process_create(event, process, Origin::Created),
             EventKind::ThreadCreate(thread) => {
                 self.thread_create(event, *thread);
                 None
@@ -87,10 +93,10 @@ impl Kernel {
         }
     }
 
-    fn process_create(&self, event: &Event<'_>, created: &Process<'_>) -> Option<Refusal> {
+    fn process_create(&self, event: &Event<'_>, created: &Process<'_>, origin: Origin) -> Option<Refusal> {
         let creator = self.thread_in_context(event.context, event.time);
-        let process = self.add_process(created, Origin::Created, event.time);
-        let Outcome { status, driver } = walk::process_created(self, &creator, &process);
+        let process = self.add_process(created, origin, event.time);
+        let Outcome { status, driver } = walk::process_created(self, &creator, &process, event.conditions);
         if status.is_success() {
             return None;
         }
@@ -108,24 +114,27 @@ impl Kernel {
             thread = self.thread_of(&process, created.thread.thread, event.time);
         }
         let creator = self.thread_in_context(event.context, event.time);
-        walk::thread_created(self, &creator, &thread);
+        walk::thread_created(self, &creator, &thread, event.conditions);
     }
 
     fn image_load(&self, event: &Event<'_>, image: &Image<'_>) {
         let process = self.process_by_id(image.process, event.time);
         let mapper = self.thread_in_context(event.context, event.time);
         // The first image of a process that was seen being created is its main image (R-IMG).
-        if process.origin == Origin::Created && process.image_base.load(Ordering::Relaxed) == 0 {
+        let first = image.mapping == Mapping::Image
+            && process.origin == Origin::Created
+            && process.image_base.load(Ordering::Relaxed) == 0;
+        if first {
             process.image_base.store(image.base, Ordering::Release);
         }
-        walk::image_mapped(self, &mapper, &process, image);
+        image::image_mapped(self, &mapper, &process, image, first, event.conditions);
     }
 
     fn thread_exit(&self, event: &Event<'_>, exit: ThreadExit) {
         let process = self.process_by_id(exit.thread.process, event.time);
         let thread = self.thread_of(&process, exit.thread.thread, event.time);
         thread.set_exited(exit.status, event.time);
-        walk::thread_exited(self, &thread);
+        walk::thread_exited(self, &thread, event.conditions);
         crate::ke::signal_exited(thread.kthread.header());
         // The last thread of a process can be looked up until the process is gone.
         let last = process.threads.load(Ordering::Relaxed) == 1;
@@ -140,7 +149,7 @@ impl Kernel {
         let Some(process) = self.ps.cid.lookup::<Eprocess>(exit.process.0, &PROCESS_TYPE) else { return };
         // R-VETO-07: a refused process exits with the status it was refused with.
         process.set_exited(process.refusal().unwrap_or(exit.status), event.time);
-        if process.origin != Origin::Cloned {
+        if process.origin != Origin::Cloned || self.config.choices.clones == Clones::Told {
             // Normally the last thread, which has been announced as gone.
             let context = self.thread_in_context(event.context, event.time);
             walk::process_exited(self, &context, &process);

@@ -1,7 +1,7 @@
 //! Processes and threads, and the notification of their lives.
 //!
 //! ```text
-//!   event ──▶ deliver.rs ──▶ walk.rs ──▶ notify.rs (the tables) ──▶ driver routine
+//!   event ──▶ deliver.rs ──▶ walk.rs, image.rs ──▶ notify.rs (the tables) ──▶ driver routine
 //!                │ objects: process.rs thread.rs, by id: cid.rs       arguments.rs
 //!   set.rs     PsSet…/PsRemove… notify routines        query.rs  PsGet…, PsLookup…
 //!   system_thread.rs  PsCreateSystemThread
@@ -10,6 +10,7 @@
 mod arguments;
 pub mod cid;
 pub mod deliver;
+mod image;
 pub mod notify;
 pub mod parts;
 pub mod process;
@@ -21,7 +22,8 @@ pub mod thread;
 mod walk;
 
 pub(crate) use self::notify::Tables;
-pub(crate) use walk::{check_balance, driver_mapped};
+pub(crate) use image::{driver_mapped, user_memory};
+pub(crate) use walk::check_balance;
 
 /// What the process manager keeps.
 #[derive(Debug)]
@@ -53,5 +55,7 @@ impl State {
 mod choice_tests;
 #[cfg(test)]
 mod requirement_tests;
+#[cfg(test)]
+mod telling_tests;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::ptr::NonNull;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
-use event::{Architecture, ClientId, Name, ProcessId, ThreadId, Time};
+use event::{Architecture, ClientId, Name, ProcessId, Subsystem, ThreadId, Time};
 use nt_abi::NTSTATUS;
 
 use crate::ke::Kprocess;
@@ -38,6 +38,8 @@ pub struct Eprocess {
     pub(crate) origin: Origin,
     pub(crate) open_name_available: bool,
     pub(crate) architecture: Architecture,
+    pub(crate) subsystem: Subsystem,
+    pub(crate) inherits_no_handles: bool,
     /// The main image, in device form; `None` where the source does not know.
     pub(crate) image: Option<Name<'static>>,
     pub(crate) command_line: Option<Box<str>>,
@@ -81,6 +83,8 @@ impl Eprocess {
             origin,
             open_name_available: process.open_name_available,
             architecture: process.architecture,
+            subsystem: process.subsystem,
+            inherits_no_handles: process.inherits_no_handles,
             image,
             command_line: process.command_line.as_deref().map(Into::into),
             short_name,

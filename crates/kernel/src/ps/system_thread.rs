@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use event::{Body, DriverId, Leak, LeakKind, Level, ThreadId};
+use event::{Body, Conditions, DriverId, Leak, LeakKind, Level, ThreadId};
 use export_macro::export;
 use machine::Irql;
 use nt_abi::{
@@ -152,7 +152,7 @@ fn run(body: NewThread, state: &Start) {
     check_state(kernel, &thread);
     machine::pcr::Kpcr::current().set_driver(0);
     thread.set_exited(status, ke::time::now());
-    walk::thread_exited(kernel, &thread);
+    walk::thread_exited(kernel, &thread, Conditions::default());
     crate::dbg::flush_line();
     // From here on the driver may be unloaded: nothing of it runs any more.
     let id = thread.id;
@@ -268,7 +268,7 @@ pub unsafe extern "win64" fn PsCreateSystemThread(
         }
     }
     if let Some(creator) = current() {
-        walk::thread_created(kernel, creator, &thread);
+        walk::thread_created(kernel, creator, &thread, Conditions::default());
     }
     started.set(Start::GO);
     STATUS_SUCCESS

@@ -1,7 +1,7 @@
 //! Thread objects.
 
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicI32, AtomicI64, AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, Ordering};
 use std::time::Duration;
 
 use event::{ClientId, ThreadId, Time};
@@ -25,6 +25,10 @@ pub struct Ethread {
     pub(crate) process: Ref<Eprocess>,
     /// The process whose address space it is attached to; null when that is its own.
     pub(crate) attached: AtomicPtr<Eprocess>,
+    /// The process for a mapping of which the thread calls image routines; null outside of them.
+    pub(crate) maps_into: AtomicPtr<Eprocess>,
+    /// Whether it holds the address-creation lock of that process meanwhile (R-LOCK-01).
+    pub(crate) creation_lock: AtomicBool,
     pub(crate) create_time: Time,
     exit_time: AtomicI64,
     exit_status: AtomicI32,
@@ -52,6 +56,8 @@ impl Ethread {
             id,
             process,
             attached: AtomicPtr::new(std::ptr::null_mut()),
+            maps_into: AtomicPtr::new(std::ptr::null_mut()),
+            creation_lock: AtomicBool::new(false),
             create_time,
             exit_time: AtomicI64::new(0),
             exit_status: AtomicI32::new(nt_abi::STATUS_PENDING.0),

@@ -2,22 +2,21 @@
 
 use std::cell::RefCell;
 
-use event::{Body, DriverId, Family, Image, Notification};
+use event::{Body, Conditions, DriverId, Family, Notification, Subsystem};
+use machine::Irql;
 use notify::{ProcessFlavour, Registration, ThreadFlavour};
 use nt_abi::{
-    CLIENT_ID, HANDLE, IMAGE_ADDRESSING_MODE_32BIT, IMAGE_INFO, IMAGE_INFO_EX,
-    IMAGE_PROPERTIES_EXTENDED_INFO_PRESENT, IMAGE_PROPERTIES_MACHINE_TYPE_MISMATCH,
-    IMAGE_PROPERTIES_PARTIAL_MAP, IMAGE_PROPERTIES_SYSTEM_MODE_IMAGE, NTSTATUS,
-    PS_CREATE_NOTIFY_FILE_OPEN_NAME_AVAILABLE, PS_CREATE_NOTIFY_INFO, STATUS_SUCCESS,
+    CLIENT_ID, HANDLE, NTSTATUS, PS_CREATE_NOTIFY_FILE_OPEN_NAME_AVAILABLE, PS_CREATE_NOTIFY_INFO,
+    PS_CREATE_NOTIFY_IS_SUBSYSTEM_PROCESS, STATUS_SUCCESS,
 };
 
 use super::arguments::{NameBuffer, poisoned_pointer};
 use super::process::Eprocess;
-use super::set::{CONFLICTING_ARCHITECTURE, owner_of};
+use super::set::owner_of;
 use super::thread::{Ethread, OnProcessor};
+use crate::choices::{ParentWithoutInheritance, ThreadCreateContext, ThreadRoutineIrql};
 use crate::io::file::ImageFile;
-use crate::ke::attach::Attached;
-use crate::ke::region::{ApcDisable, CriticalRegion};
+use crate::ke::region::{ApcDisable, CriticalRegion, GuardedRegion};
 use crate::{Kernel, io};
 
 /// What a process creation ends with.
@@ -30,10 +29,10 @@ pub(crate) struct Outcome {
 
 /// One processor's arguments, used again for each event.
 #[derive(Default)]
-struct Arguments {
-    image: NameBuffer,
-    command_line: NameBuffer,
-    file: Option<crate::ob::Ref<ImageFile>>,
+pub(super) struct Arguments {
+    pub(super) image: NameBuffer,
+    pub(super) command_line: NameBuffer,
+    pub(super) file: Option<crate::ob::Ref<ImageFile>>,
 }
 
 thread_local! {
@@ -42,7 +41,7 @@ thread_local! {
 }
 
 /// Lends the processor's arguments out.
-fn with_arguments<T>(use_them: impl FnOnce(&mut Arguments) -> T) -> T {
+pub(super) fn with_arguments<T>(use_them: impl FnOnce(&mut Arguments) -> T) -> T {
     let mut arguments = ARGUMENTS.take().unwrap_or_default();
     let result = use_them(&mut arguments);
     arguments.image.poison();
@@ -56,18 +55,31 @@ fn handle(id: u32) -> HANDLE {
     std::ptr::without_provenance_mut(id as usize)
 }
 
+/// Whether a process routine is told of a process: those of a subsystem are for the Ex2 form only (R-PCI-09).
+fn is_told(flavour: ProcessFlavour, process: &Eprocess) -> bool {
+    process.subsystem == Subsystem::Win32 || flavour == ProcessFlavour::Ex2
+}
+
 /// Calls the process routines for a creation, in the creator's context, and returns what they make of it.
-pub(crate) fn process_created(kernel: &Kernel, creator: &Ethread, process: &Eprocess) -> Outcome {
+pub(crate) fn process_created(
+    kernel: &Kernel,
+    creator: &Ethread,
+    process: &Eprocess,
+    conditions: Conditions,
+) -> Outcome {
     let tables = &kernel.ps.tables;
     if tables.process.is_empty() {
         return Outcome { status: STATUS_SUCCESS, driver: None };
     }
     with_arguments(|arguments| {
-        let mut info = creation_info(process, arguments);
+        let mut info = creation_info(kernel, process, arguments, !conditions.unterminated_names);
         let mut outcome = Outcome { status: STATUS_SUCCESS, driver: None };
-        in_context(kernel, creator, || {
+        in_context(kernel, creator, Surroundings::default(), || {
             tables.as_walker(|walker| {
                 tables.process.walk(walker, |found| {
+                    if !is_told(found.flavour, process) {
+                        return;
+                    }
                     let call = Call::begin(kernel, creator, Family::Process, found);
                     let routine = found.routine;
                     match found.flavour {
@@ -96,10 +108,17 @@ pub(crate) fn process_created(kernel: &Kernel, creator: &Ethread, process: &Epro
 }
 
 /// Fills in what a creation is announced with.
-fn creation_info(process: &Eprocess, arguments: &mut Arguments) -> PS_CREATE_NOTIFY_INFO {
+fn creation_info(
+    kernel: &Kernel,
+    process: &Eprocess,
+    arguments: &mut Arguments,
+    terminated: bool,
+) -> PS_CREATE_NOTIFY_INFO {
+    let no_parent = process.inherits_no_handles
+        && kernel.config.choices.parent_without_inheritance == ParentWithoutInheritance::Null;
     let mut info = PS_CREATE_NOTIFY_INFO {
         Size: size_of::<PS_CREATE_NOTIFY_INFO>(),
-        ParentProcessId: handle(process.parent.0),
+        ParentProcessId: handle(if no_parent { 0 } else { process.parent.0 }),
         CreatingThreadId: CLIENT_ID {
             UniqueProcess: handle(process.creator.process.0),
             UniqueThread: handle(process.creator.thread.0),
@@ -107,20 +126,29 @@ fn creation_info(process: &Eprocess, arguments: &mut Arguments) -> PS_CREATE_NOT
         CreationStatus: STATUS_SUCCESS,
         ..PS_CREATE_NOTIFY_INFO::default()
     };
+    let pico = process.subsystem != Subsystem::Win32;
+    if pico {
+        info.Flags |= PS_CREATE_NOTIFY_IS_SUBSYSTEM_PROCESS;
+    }
     if let Some(name) = &process.image {
-        info.ImageFileName = if process.open_name_available {
-            // The name it was opened by, in NT-DOS form (R-PCI-03).
+        if process.open_name_available {
             info.Flags |= PS_CREATE_NOTIFY_FILE_OPEN_NAME_AVAILABLE;
+        }
+        // The name it was opened by is in NT-DOS form (R-PCI-03); a subsystem has names of its own (R-PCI-08).
+        let parts = if pico {
+            ["", name.for_people()]
+        } else if process.open_name_available {
             let (drive, path) = name.dos();
-            arguments.image.fill(&[drive, path])
+            [drive, path]
         } else {
-            arguments.image.fill(&[name.on_volume()])
+            ["", name.on_volume()]
         };
+        info.ImageFileName = arguments.image.fill(&parts, terminated);
         let file = ImageFile::reuse(&mut arguments.file, name);
         info.FileObject = file.as_file_object();
     }
     if let Some(line) = &process.command_line {
-        info.CommandLine = arguments.command_line.fill(&[line]);
+        info.CommandLine = arguments.command_line.fill(&[line], terminated);
     }
     info
 }
@@ -131,9 +159,12 @@ pub(crate) fn process_exited(kernel: &Kernel, last: &Ethread, process: &Eprocess
     if tables.process.is_empty() {
         return;
     }
-    in_context(kernel, last, || {
+    in_context(kernel, last, Surroundings::default(), || {
         tables.as_walker(|walker| {
             tables.process.walk(walker, |found| {
+                if !is_told(found.flavour, process) {
+                    return;
+                }
                 let call = Call::begin(kernel, last, Family::Process, found);
                 match found.flavour {
                     // The parent's id is passed at exit too (R-CB-05).
@@ -153,18 +184,24 @@ pub(crate) fn process_exited(kernel: &Kernel, last: &Ethread, process: &Eprocess
 
 /// Calls the thread routines for a new thread: most in the creator's context, those of type NonSystem on the
 /// new thread itself (C.1).
-pub(crate) fn thread_created(kernel: &Kernel, creator: &Ethread, thread: &Ethread) {
-    let plain = |flavour| flavour != ThreadFlavour::NonSystem;
-    thread_walk(kernel, creator, thread, true, plain);
+pub(crate) fn thread_created(kernel: &Kernel, creator: &Ethread, thread: &Ethread, conditions: Conditions) {
+    // C9: one old document has all of them called on the new thread.
+    let context = match kernel.config.choices.thread_create_context {
+        ThreadCreateContext::Creator => creator,
+        ThreadCreateContext::NewThread => thread,
+    };
+    thread_walk(kernel, context, thread, true, conditions, |flavour| flavour != ThreadFlavour::NonSystem);
     if !thread.system {
-        thread_walk(kernel, thread, thread, true, |flavour| flavour == ThreadFlavour::NonSystem);
+        let on_it = |flavour| flavour == ThreadFlavour::NonSystem;
+        thread_walk(kernel, thread, thread, true, conditions, on_it);
     }
 }
 
 /// Calls the thread routines for a thread that exits, on that thread. Type NonSystem is told of starts only
 /// (R-EXIT-05).
-pub(crate) fn thread_exited(kernel: &Kernel, thread: &Ethread) {
-    thread_walk(kernel, thread, thread, false, |flavour| flavour != ThreadFlavour::NonSystem);
+pub(crate) fn thread_exited(kernel: &Kernel, thread: &Ethread, conditions: Conditions) {
+    let told = |flavour| flavour != ThreadFlavour::NonSystem;
+    thread_walk(kernel, thread, thread, false, conditions, told);
 }
 
 fn thread_walk(
@@ -172,6 +209,7 @@ fn thread_walk(
     context: &Ethread,
     thread: &Ethread,
     create: bool,
+    conditions: Conditions,
     told: impl Fn(ThreadFlavour) -> bool,
 ) {
     let tables = &kernel.ps.tables;
@@ -179,10 +217,14 @@ fn thread_walk(
         return;
     }
     let ids = thread.client_id();
-    in_context(kernel, context, || {
+    // Threads of a subsystem's processes are for the type that says it wants them, as with processes (R-PCI-09).
+    let pico = thread.process.subsystem != Subsystem::Win32;
+    let apc_level =
+        conditions.apc_level || kernel.config.choices.thread_routine_irql == ThreadRoutineIrql::Apc;
+    in_context(kernel, context, Surroundings { apc_level, all_apcs_disabled: false }, || {
         tables.as_walker(|walker| {
             tables.thread.walk(walker, |found| {
-                if told(found.flavour) {
+                if told(found.flavour) && (!pico || found.flavour == ThreadFlavour::Subsystems) {
                     let call = Call::begin(kernel, context, Family::Thread, found);
                     invoke(found.routine, ids.process.0.into(), ids.thread.0.into(), create.into());
                     call.end(None);
@@ -192,111 +234,11 @@ fn thread_walk(
     });
 }
 
-/// Calls the image routines for an image that was mapped into a process.
-pub(crate) fn image_mapped(kernel: &Kernel, mapper: &Ethread, process: &Eprocess, image: &Image<'_>) {
-    let mapped = Mapped {
-        process: process.id.0,
-        base: usize::try_from(image.base).unwrap_or_default(),
-        size: usize::try_from(image.size).unwrap_or_default(),
-        properties: properties_of(image),
-        conflicting: image.conflicting,
-    };
-    let name = image.name.as_ref();
-    // Whoever maps into another process is attached to it (R-CTX-06). An image of process 0 is the kernel's own.
-    let target = (process.id != mapper.process.id && process.id != event::ProcessId::IDLE).then_some(process);
-    image_walk(kernel, mapper, target, &mapped, name, name.map(|name| [name.nt.as_ref(), ""]));
-}
-
-/// Calls the image routines for a driver that was mapped and has not been entered. `load_name` is the name it is
-/// loaded by (R-FN-06).
-pub(crate) fn driver_mapped(kernel: &Kernel, loader: &Ethread, base: usize, size: usize, load_name: &str) {
-    let properties = IMAGE_ADDRESSING_MODE_32BIT
-        | IMAGE_PROPERTIES_SYSTEM_MODE_IMAGE
-        | IMAGE_PROPERTIES_EXTENDED_INFO_PRESENT;
-    let mapped = Mapped { process: 0, base, size, properties, conflicting: false };
-    let name = event::Name { nt: load_name.into(), host: None };
-    image_walk(kernel, loader, None, &mapped, Some(&name), Some([load_name, ""]));
-}
-
 /// Calls a notify routine. Whatever it returns means nothing: all are void.
-fn invoke(routine: usize, first: u64, second: u64, third: u64) {
+pub(super) fn invoke(routine: usize, first: u64, second: u64, third: u64) {
     // SAFETY: a routine that a driver registered, with the arguments its flavour asks for; what goes wrong in it
     // is the driver's fault, which the machine turns into a stop.
     unsafe { machine::call3(routine, first, second, third) };
-}
-
-/// What an image notification says besides the name.
-struct Mapped {
-    process: u32,
-    base: usize,
-    size: usize,
-    properties: u32,
-    conflicting: bool,
-}
-
-/// `IMAGE_INFO.Properties` of an image that a source speaks of (R-II-01): a user's, unless its process is 0 (R-IMG-01).
-fn properties_of(image: &Image<'_>) -> u32 {
-    let mut properties = IMAGE_ADDRESSING_MODE_32BIT | IMAGE_PROPERTIES_EXTENDED_INFO_PRESENT;
-    if image.process == event::ProcessId::IDLE {
-        properties |= IMAGE_PROPERTIES_SYSTEM_MODE_IMAGE;
-    }
-    if image.conflicting {
-        properties |= IMAGE_PROPERTIES_MACHINE_TYPE_MISMATCH;
-    }
-    if image.partial {
-        properties |= IMAGE_PROPERTIES_PARTIAL_MAP;
-    }
-    properties
-}
-
-fn image_walk(
-    kernel: &Kernel,
-    context: &Ethread,
-    attach_to: Option<&Eprocess>,
-    mapped: &Mapped,
-    name: Option<&event::Name<'_>>,
-    full_name: Option<[&str; 2]>,
-) {
-    let tables = &kernel.ps.tables;
-    if tables.image.is_empty() {
-        return;
-    }
-    with_arguments(|arguments| {
-        let full_name = match full_name {
-            Some(parts) => arguments.image.fill(&parts),
-            None => std::ptr::null_mut(),
-        };
-        let file = name.map(|name| ImageFile::reuse(&mut arguments.file, name).as_file_object());
-        let mut info = IMAGE_INFO_EX {
-            Size: size_of::<IMAGE_INFO_EX>(),
-            ImageInfo: IMAGE_INFO {
-                Properties: mapped.properties,
-                ImageBase: std::ptr::with_exposed_provenance_mut(mapped.base),
-                ImageSize: mapped.size,
-                ..IMAGE_INFO::default()
-            },
-            FileObject: file.unwrap_or_default(),
-        };
-        // The pointer that routines get points into the larger structure (R-II-03).
-        let inner = (&raw mut info.ImageInfo).expose_provenance() as u64;
-        let full_name = full_name.expose_provenance() as u64;
-        in_context(kernel, context, || {
-            let _attached = attach_to.map(|process| Attached::to(context, process));
-            tables.as_walker(|walker| {
-                tables.image.walk(walker, |found| {
-                    if mapped.conflicting && found.flags & CONFLICTING_ARCHITECTURE == 0 {
-                        return;
-                    }
-                    let call = Call::begin(kernel, context, Family::Image, found);
-                    invoke(found.routine, full_name, mapped.process.into(), inner);
-                    call.end(None);
-                });
-            });
-        });
-        info.ImageInfo.ImageBase = poisoned_pointer();
-        info.FileObject = poisoned_pointer();
-        std::hint::black_box(&mut info);
-    });
 }
 
 fn poison(info: &mut PS_CREATE_NOTIFY_INFO) {
@@ -306,13 +248,32 @@ fn poison(info: &mut PS_CREATE_NOTIFY_INFO) {
     std::hint::black_box(info);
 }
 
-/// Runs `walk` as `thread`, at PASSIVE_LEVEL inside a critical region (R-CTX-01), and gives the processor back.
-fn in_context(kernel: &Kernel, thread: &Ethread, walk: impl FnOnce()) {
+/// What a walk has around it besides the critical region.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Surroundings {
+    /// Routines are called at APC_LEVEL (R-CTX-03).
+    pub(super) apc_level: bool,
+    /// A guarded region: no APC at all is delivered (R-CTX-02).
+    pub(super) all_apcs_disabled: bool,
+}
+
+/// Runs `walk` as `thread`, inside a critical region (R-CTX-01), and gives the processor back. The level is
+/// PASSIVE_LEVEL unless the surroundings, or the routine that an event is nested in, make it another.
+pub(super) fn in_context(kernel: &Kernel, thread: &Ethread, surroundings: Surroundings, walk: impl FnOnce()) {
     let on_processor = OnProcessor::take(kernel, thread);
     let before = machine::set_current_thread((&raw const *thread).cast_mut().cast());
     {
         let _region = CriticalRegion::enter(thread);
+        let _guarded = surroundings.all_apcs_disabled.then(|| GuardedRegion::enter(thread));
+        let irql = machine::irql::current();
+        let raised = surroundings.apc_level && irql < Irql::APC;
+        if raised {
+            machine::irql::raise(Irql::APC);
+        }
         walk();
+        if raised {
+            machine::irql::lower(irql);
+        }
     }
     crate::ke::leave_kernel(kernel, thread);
     crate::mm::user::forget();
@@ -321,7 +282,7 @@ fn in_context(kernel: &Kernel, thread: &Ethread, walk: impl FnOnce()) {
 }
 
 /// One call of one routine: who runs, how long, and whether it left the processor as it found it.
-struct Call<'a> {
+pub(super) struct Call<'a> {
     kernel: &'a Kernel,
     thread: &'a Ethread,
     family: Family,
@@ -329,12 +290,13 @@ struct Call<'a> {
     slot: u8,
     routine: u64,
     began: u64,
+    irql: Irql,
     apcs: ApcDisable,
     before: io::driver::Before,
 }
 
 impl<'a> Call<'a> {
-    fn begin<F: notify::Family>(
+    pub(super) fn begin<F: notify::Family>(
         kernel: &'a Kernel,
         thread: &'a Ethread,
         family: Family,
@@ -350,14 +312,15 @@ impl<'a> Call<'a> {
             slot: u8::try_from(found.slot).unwrap_or(u8::MAX),
             routine: found.routine as u64,
             began: crate::ke::time::monotonic(),
+            irql: machine::irql::current(),
             apcs: ApcDisable::of(thread),
             before,
         }
     }
 
-    fn end(self, status: Option<NTSTATUS>) {
+    pub(super) fn end(self, status: Option<NTSTATUS>) {
         let elapsed = crate::ke::time::monotonic().saturating_sub(self.began);
-        check_balance(self.kernel, self.thread, self.apcs, self.routine, "a notify routine");
+        check_balance(self.kernel, self.thread, (self.irql, self.apcs), self.routine, "a notify routine");
         io::leave_driver(self.before);
         self.kernel.record(Body::Notification(Notification {
             driver: self.driver.unwrap_or_default(),
@@ -372,16 +335,24 @@ impl<'a> Call<'a> {
 
 /// IRQL and APC-disable counts must be as they were (R-CTX-07, L-13). They are put back, so that one
 /// driver's mistake does not become the next one's context.
-pub(crate) fn check_balance(kernel: &Kernel, thread: &Ethread, before: ApcDisable, routine: u64, what: &str) {
+pub(crate) fn check_balance(
+    kernel: &Kernel,
+    thread: &Ethread,
+    before: (Irql, ApcDisable),
+    routine: u64,
+    what: &str,
+) {
+    let (level, before) = before;
     let irql = machine::irql::current();
-    if irql != machine::Irql::PASSIVE {
+    if irql != level {
         let message = format!(
-            "{what} returned at IRQL {} and was called at IRQL 0; lower the IRQL on every way out",
-            irql.level()
+            "{what} returned at IRQL {} and was called at IRQL {}; lower the IRQL on every way out",
+            irql.level(),
+            level.level()
         );
-        let check = (0xC8, [u64::from(irql.level()) << 16 | 2, 2, 0, 0]);
-        kernel.finding(&crate::rule::L_13, &message, Some(check));
-        machine::irql::set(machine::Irql::PASSIVE);
+        let parameter = u64::from(irql.level()) << 16 | u64::from(level.level()) << 8 | 2;
+        kernel.finding(&crate::rule::L_13, &message, Some((0xC8, [parameter, 2, 0, 0])));
+        machine::irql::set(level);
     }
     let apcs = ApcDisable::of(thread);
     if apcs != before {

@@ -219,8 +219,10 @@ pub unsafe extern "win64" fn ZwQueryInformationProcess(
         ProcessDebugObjectHandle => return STATUS_PORT_NOT_SET,
         ProcessDebugFlags => 1u32.to_le_bytes().to_vec(),
         ProcessBreakOnTermination | ProcessSubsystemProcess => vec![0; 4],
-        // Windows GUI: what most processes are.
-        ProcessSubsystemInformation => vec![0; 4],
+        // SubsystemInformationTypeWin32 or …WSL (R-PCI-10).
+        ProcessSubsystemInformation => {
+            u32::from(process.subsystem == event::Subsystem::Wsl).to_le_bytes().to_vec()
+        }
         ProcessCookie => {
             u32::try_from(process.sequence & 0xFFFF_FFFF).unwrap_or_default().to_le_bytes().to_vec()
         }
