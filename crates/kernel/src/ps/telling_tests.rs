@@ -274,7 +274,7 @@ fn r_ctx_03_c10_thread_routines_can_be_called_at_apc_level() {
     let conditions = Conditions { apc_level: true, ..Conditions::default() };
     let asked_for = thread_life(Config::default(), conditions);
     assert_eq!(asked_for.len(), 5);
-    assert!(asked_for.iter().all(|line| line.ends_with("irql 1 apcs 1")), "{asked_for:?}");
+    assert!(asked_for.iter().all(|line| line.ends_with("irql 1 apcs (1, 1)")), "{asked_for:?}");
     let chosen = choosing(Profile::default(), "thread-routine-irql", "apc");
     assert_eq!(thread_life(chosen, Conditions::default()), asked_for);
 }
@@ -319,7 +319,7 @@ fn r_ctx_02_r_lock_04_all_apcs_are_off_when_asked_for_and_under_the_lock() {
             ] {
                 kernel.deliver_event(&Event { conditions, ..load(image) });
             }
-            seen().iter().map(|what| what.ends_with("irql 0 apcs 1")).collect::<Vec<_>>()
+            seen().iter().map(|what| what.ends_with("irql 0 apcs (1, 1)")).collect::<Vec<_>>()
         })
     };
     let all_off = Conditions { all_apcs_disabled: true, ..Conditions::default() };
