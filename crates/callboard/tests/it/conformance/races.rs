@@ -2,13 +2,23 @@
 
 use callboard::Profile;
 
-use super::suite::Suite;
+use super::suite::{EXIT_STATUS, Suite};
+
+const PROCESSES: usize = 50;
 
 #[test]
 fn r_reg_10_r_rm_01_r_race_01_races_conform_on_every_profile() {
     for profile in Profile::ALL {
-        let said = Suite::load("races", profile, |_| {}).end();
-        said.passes(31).covers(&[
+        let mut suite = Suite::load("races", profile, |_| {});
+        // While a thread of the driver registers and removes all the time.
+        for _ in 0..PROCESSES {
+            let process = suite.bench.process(r"C:\Conformance\conformance-race.exe").create().unwrap();
+            suite.bench.exit_process(&process, EXIT_STATUS).unwrap();
+        }
+        let said = suite.end();
+        assert_eq!(said.note("processes"), PROCESSES);
+        said.passes(33).covers(&[
+            "R-RACE-02",
             "R-REG-10",
             "R-RM-01",
             "R-RM-02",

@@ -36,12 +36,12 @@ fn act(suite: &mut Suite) {
     let shell = suite.bench.shell().unwrap();
     let parent = suite.bench.process(r"C:\Windows\System32\svchost.exe").existing().create().unwrap();
     let spoofed = r"C:\Conformance\conformance-spoofed.exe";
-    let spoofed = suite.bench.process(spoofed).parent(&parent).creator(&shell).create().unwrap();
+    let spoofed = suite.bench.process(spoofed).parent(parent).creator(shell).create().unwrap();
     suite.bench.exit_process(&spoofed, EXIT_STATUS).unwrap();
     let quiet = suite.bench.process(r"C:\Conformance\conformance-quiet.exe").without_command_line();
     let quiet = quiet.create().unwrap();
     suite.bench.exit_process(&quiet, EXIT_STATUS).unwrap();
-    let section = suite.bench.process(r"C:\Conformance\conformance-section.exe").first_thread_by(&shell);
+    let section = suite.bench.process(r"C:\Conformance\conformance-section.exe").first_thread_by(shell);
     let section = section.create().unwrap();
     suite.bench.exit_process(&section, EXIT_STATUS).unwrap();
     suite.bench.load_kernel_image(r"\SystemRoot\System32\drivers\conformance-kernel.sys").unwrap();
@@ -61,7 +61,7 @@ fn r_pci_02_r_veto_04_r_ii_03_structures_conform_on_every_profile() {
         let mut suite = Suite::load("structures", profile, |_| {});
         act(&mut suite);
         let said = suite.end();
-        said.passes(400).covers(&[
+        said.passes(800).covers(&[
             "R-CB-01",
             "S-IMGCB-2",
             "S-IMGCB-6",
