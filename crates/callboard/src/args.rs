@@ -117,6 +117,10 @@ pub(crate) struct Run {
     #[arg(long = "choose", value_name = "NAME=VALUE", value_parser = choice)]
     pub(crate) choices: Vec<Chosen>,
 
+    /// How pool memory is given out
+    #[arg(long, value_enum, default_value_t = PoolArgument::Fast)]
+    pub(crate) pool: PoolArgument,
+
     /// End with exit code 124 when a driver broke a rule
     #[arg(long)]
     pub(crate) fail_on_findings: bool,
@@ -175,6 +179,25 @@ pub(crate) enum Format {
     Human,
     /// One JSON object a line (docs/ndjson.md)
     Ndjson,
+}
+
+/// How pool memory is given out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PoolArgument {
+    /// Fast: overruns are found when memory is freed
+    Fast,
+    /// Each allocation ends at a guard page and is made inaccessible when freed: overruns and uses after free are
+    /// found at the instruction
+    Special,
+}
+
+impl From<PoolArgument> for host::Pool {
+    fn from(argument: PoolArgument) -> Self {
+        match argument {
+            PoolArgument::Fast => Self::Fast,
+            PoolArgument::Special => Self::Special,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

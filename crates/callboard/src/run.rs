@@ -67,6 +67,7 @@ fn options(run: &Run) -> Result<BenchOptions, Failure> {
     for (name, value) in &run.choices {
         options.config.choices.set(name, value).map_err(|error| Failure::new(exit::USAGE, error))?;
     }
+    options.config.pool = run.pool.into();
     if run.unsafe_no_sandbox {
         options.sandbox = host::sandbox::Policy::Off;
     }

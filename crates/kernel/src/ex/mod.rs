@@ -2,6 +2,8 @@
 //!
 //! ```text
 //!   pool.rs        the ledger of pool memory     pool_routines.rs  ExAllocatePool… and ExFreePool…
+//!   pool_special.rs  memory that ends at a guard pool_contents.rs  what must not be in freed memory
+//!   pool_site.rs   where a driver did something  pool_leaks.rs     what was not freed
 //!   fast_mutex.rs  fast and guarded mutexes      rundown.rs        rundown protection, push locks
 //!   resource.rs    executive resources           work.rs           work items
 //!   spinlock.rs    reader-writer spin locks      slist.rs          interlocked and lookaside lists
@@ -15,7 +17,11 @@ pub mod callback;
 pub mod fast_mutex;
 pub mod interlocked;
 pub(crate) mod pool;
+mod pool_contents;
+mod pool_leaks;
 pub mod pool_routines;
+pub(crate) mod pool_site;
+mod pool_special;
 pub mod resource;
 #[cfg(test)]
 mod resource_tests;
@@ -39,9 +45,9 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(_: &Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         Self {
-            pool: pool::Pool::default(),
+            pool: pool::Pool::new(config.pool),
             resources: resource::Resources::default(),
             work: work::Work::default(),
         }

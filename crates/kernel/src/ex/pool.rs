@@ -9,12 +9,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use event::{Body, DriverId, Leak, LeakKind};
+use event::DriverId;
 
-use crate::Kernel;
+use super::pool_site::Site;
+use super::pool_special::{Special, Touched};
+use crate::config;
 
 /// Bytes of a page. Allocations of a page or more begin on one, as on NT.
-const PAGE: usize = 4096;
+pub(crate) const PAGE: usize = 4096;
 /// The pattern behind an allocation.
 const TAIL: [u8; 16] = *b"\xFDCallboard tail\xFD";
 /// What memory holds that was not asked to be zeroed, the same in each run.
@@ -64,14 +66,43 @@ pub(crate) enum FreeError {
     /// It was allocated with another tag.
     WrongTag(Tag),
     /// The bytes behind it were written to.
-    Overrun(Tag),
+    Overrun {
+        /// The tag it was allocated with.
+        tag: Tag,
+        /// How many bytes were asked for.
+        size: usize,
+        /// The first byte that is not as it was.
+        at: usize,
+    },
+    /// In special pool, the bytes before it on its page were written to.
+    Underrun {
+        /// The first byte that is not as it was.
+        at: usize,
+    },
+}
+
+/// An allocation and where it was made.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    what: Allocation,
+    allocated: Site,
+    special: bool,
+}
+
+/// An allocation that is no more.
+#[derive(Clone, Copy, Debug)]
+struct Freed {
+    address: usize,
+    what: Allocation,
+    allocated: Site,
+    freed: Site,
 }
 
 #[derive(Debug, Default)]
 struct Shard {
-    live: HashMap<usize, Allocation>,
-    /// A ring of addresses that were freed, and where its next entry goes.
-    freed: Vec<usize>,
+    live: HashMap<usize, Entry>,
+    /// A ring of what was freed, and where its next entry goes.
+    freed: Vec<Freed>,
     next: usize,
 }
 
@@ -79,6 +110,16 @@ struct Shard {
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     shards: [Mutex<Shard>; SHARDS],
+    special: Option<Special>,
+}
+
+/// What a driver still has of one tag in one pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Owned {
+    pub(crate) count: u64,
+    pub(crate) bytes: u64,
+    /// Where one of them was allocated.
+    pub(crate) allocated: Site,
 }
 
 fn layout(size: usize) -> Option<Layout> {
@@ -87,69 +128,115 @@ fn layout(size: usize) -> Option<Layout> {
 }
 
 impl Pool {
+    /// An empty pool that gives memory out as configured.
+    pub(crate) fn new(how: config::Pool) -> Self {
+        let special = (how == config::Pool::Special).then(Special::default);
+        Self { special, ..Self::default() }
+    }
+
     fn shard(&self, address: usize) -> MutexGuard<'_, Shard> {
         // Neighbouring allocations differ in these bits.
         let index = (address >> 4 ^ address >> 12) % SHARDS;
         self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether memory comes from special pool, where there is room.
+    pub(crate) fn is_special(&self) -> bool {
+        self.special.is_some()
+    }
+
+    /// Where the driver that runs is: with its callers under special pool, where time does not count.
+    fn site(&self) -> Site {
+        if self.is_special() { Site::with_callers() } else { Site::call_only() }
+    }
+
     /// Allocates; `None` when there is no memory. What is not to be zeroed is filled with a pattern.
     pub(crate) fn allocate(&self, what: Allocation, zero: bool) -> Option<NonNull<u8>> {
-        let layout = layout(what.size)?;
-        // SAFETY: the layout has the tail's size at least.
-        let memory = NonNull::new(unsafe { alloc(layout) })?;
-        // SAFETY: `size` bytes and the tail were just allocated.
-        unsafe {
-            memory.write_bytes(if zero { 0 } else { FRESH }, what.size);
-            memory.add(what.size).cast::<[u8; TAIL.len()]>().write_unaligned(TAIL);
-        }
+        let fill = if zero { 0 } else { FRESH };
+        let allocated = self.site();
+        let special = self.special.as_ref().and_then(|special| special.allocate(what, fill, allocated));
+        let entry = Entry { what, allocated, special: special.is_some() };
+        let memory = match special {
+            Some(memory) => memory,
+            None => fast(what.size, fill)?,
+        };
         let address = memory.as_ptr().expose_provenance();
-        self.shard(address).live.insert(address, what);
+        self.shard(address).live.insert(address, entry);
         Some(memory)
     }
 
     /// Frees what was allocated at `address`; a tag other than 0 must be the allocation's.
     pub(crate) fn free(&self, address: usize, tag: Tag) -> Result<(), FreeError> {
+        let freed = self.site();
         let mut shard = self.shard(address);
-        let Some(&what) = shard.live.get(&address) else {
-            return Err(if shard.freed.contains(&address) { FreeError::Double } else { FreeError::Unknown });
+        let Some(&Entry { what, allocated, special }) = shard.live.get(&address) else {
+            let known = shard.freed.iter().any(|freed| freed.address == address);
+            return Err(if known { FreeError::Double } else { FreeError::Unknown });
         };
         if tag != Tag(0) && tag != what.tag {
             return Err(FreeError::WrongTag(what.tag));
         }
-        let memory = std::ptr::with_exposed_provenance_mut::<u8>(address);
-        // SAFETY: the ledger has it, so it is allocated, with a tail behind its size.
-        let tail = unsafe { memory.add(what.size).cast::<[u8; TAIL.len()]>().read_unaligned() };
-        if tail != TAIL {
-            return Err(FreeError::Overrun(what.tag));
+        let special = self.special.as_ref().filter(|_| special);
+        let damage = match special {
+            Some(special) => special.damage(address),
+            None => tail_damage(address, what.size),
+        };
+        match damage {
+            Some(at) if at < address => return Err(FreeError::Underrun { at }),
+            Some(at) => return Err(FreeError::Overrun { tag: what.tag, size: what.size, at }),
+            None => {}
         }
         shard.live.remove(&address);
-        shard.remember(address);
+        shard.remember(Freed { address, what, allocated, freed });
         drop(shard);
-        if let Some(layout) = layout(what.size) {
-            // SAFETY: allocated with this layout, and no longer in the ledger, so freed once.
-            unsafe {
-                memory.write_bytes(FREED, what.size);
-                dealloc(memory, layout);
-            }
+        match special {
+            Some(special) => _ = special.free(address, freed),
+            None => give_back(address, what.size),
         }
         Ok(())
     }
 
     /// What is allocated at exactly that address.
     pub(crate) fn find(&self, address: usize) -> Option<Allocation> {
-        self.shard(address).live.get(&address).copied()
+        self.shard(address).live.get(&address).map(|entry| entry.what)
     }
 
-    /// What a driver has allocated, by tag and pool: count and bytes.
-    pub(crate) fn owned_by(&self, owner: DriverId) -> BTreeMap<(Tag, Kind), (u64, u64)> {
-        let mut sums = BTreeMap::new();
+    /// What of special pool an address that faulted was.
+    pub(crate) fn touched(&self, address: usize) -> Option<Touched> {
+        self.special.as_ref()?.touched(address)
+    }
+
+    /// What is known of an address, in words, for a stop: which allocation, where it was made and freed.
+    pub(crate) fn describe(&self, address: usize) -> Option<String> {
+        if let Some(touched) = self.touched(address) {
+            let start = touched.start;
+            return Some(tell(address, start, touched.what, &touched.allocated, touched.freed.as_ref()));
+        }
+        let mut gone = None;
         for shard in &self.shards {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            for what in shard.live.values().filter(|what| what.owner == Some(owner)) {
-                let (count, bytes) = sums.entry((what.tag, what.kind)).or_default();
-                *count += 1;
-                *bytes += what.size as u64;
+            let near = |start: usize, size: usize| address.wrapping_sub(start) < size.max(1) + TAIL.len();
+            if let Some((&start, entry)) = shard.live.iter().find(|(start, it)| near(**start, it.what.size)) {
+                return Some(tell(address, start, entry.what, &entry.allocated, None));
+            }
+            // Of several that were there one after the other, any is as good as the other but for the exact one.
+            let mut freed = shard.freed.iter().filter(|it| near(it.address, it.what.size));
+            let exact = shard.freed.iter().find(|freed| freed.address == address);
+            gone = exact.or_else(|| freed.next()).copied().or(gone);
+        }
+        gone.map(|it| tell(address, it.address, it.what, &it.allocated, Some(&it.freed)))
+    }
+
+    /// What a driver has allocated, by tag and pool.
+    pub(crate) fn owned_by(&self, owner: DriverId) -> BTreeMap<(Tag, Kind), Owned> {
+        let mut sums = BTreeMap::<_, Owned>::new();
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            for entry in shard.live.values().filter(|entry| entry.what.owner == Some(owner)) {
+                let sum = sums.entry((entry.what.tag, entry.what.kind)).or_default();
+                sum.count += 1;
+                sum.bytes += entry.what.size as u64;
+                sum.allocated = entry.allocated;
             }
         }
         sums
@@ -157,28 +244,61 @@ impl Pool {
 }
 
 impl Shard {
-    fn remember(&mut self, address: usize) {
+    fn remember(&mut self, freed: Freed) {
         if self.freed.len() < REMEMBERED {
-            self.freed.push(address);
+            self.freed.push(freed);
         } else {
-            self.freed[self.next] = address;
+            self.freed[self.next] = freed;
             self.next = (self.next + 1) % REMEMBERED;
         }
     }
 }
 
-/// Records what an unloaded driver has not freed (L-17).
-pub(crate) fn report_leaks(kernel: &Kernel, driver: DriverId) {
-    for ((tag, kind), (count, bytes)) in kernel.ex.pool.owned_by(driver) {
-        kernel.record(Body::Leak(Leak {
-            driver,
-            kind: LeakKind::Pool,
-            what: format!("{} pool, tag {tag}", if kind == Kind::Paged { "paged" } else { "nonpaged" })
-                .into(),
-            count,
-            bytes,
-        }));
+/// Memory with a tail behind it, from the allocator.
+fn fast(size: usize, fill: u8) -> Option<NonNull<u8>> {
+    let layout = layout(size)?;
+    // SAFETY: the layout has the tail's size at least.
+    let memory = NonNull::new(unsafe { alloc(layout) })?;
+    // SAFETY: `size` bytes and the tail were just allocated.
+    unsafe {
+        memory.write_bytes(fill, size);
+        memory.add(size).cast::<[u8; TAIL.len()]>().write_unaligned(TAIL);
     }
+    Some(memory)
+}
+
+/// The first byte of an allocation's tail that is not as it was.
+fn tail_damage(address: usize, size: usize) -> Option<usize> {
+    let memory = std::ptr::with_exposed_provenance::<u8>(address);
+    // SAFETY: callers have it in the ledger, so it is allocated, with a tail behind its size.
+    let tail = unsafe { memory.add(size).cast::<[u8; TAIL.len()]>().read_unaligned() };
+    tail.iter().zip(TAIL).position(|(&is, was)| is != was).map(|offset| address + size + offset)
+}
+
+fn give_back(address: usize, size: usize) {
+    let Some(layout) = layout(size) else { return };
+    let memory = std::ptr::with_exposed_provenance_mut::<u8>(address);
+    // SAFETY: allocated by `fast` with this layout, and no longer in the ledger, so freed once.
+    unsafe {
+        memory.write_bytes(FREED, size);
+        dealloc(memory, layout);
+    }
+}
+
+fn tell(address: usize, start: usize, what: Allocation, allocated: &Site, freed: Option<&Site>) -> String {
+    let (size, tag) = (what.size, what.tag);
+    let offset = address.wrapping_sub(start).cast_signed();
+    let place = match offset {
+        0 => String::new(),
+        _ if offset < 0 => format!("{} bytes before ", -offset),
+        _ if offset.cast_unsigned() < size => format!("byte {offset} of "),
+        _ => format!("{} bytes past the end of ", offset.cast_unsigned() - size),
+    };
+    let kind = if what.kind == Kind::Paged { "paged" } else { "nonpaged" };
+    let freed = freed.map_or_else(String::new, |freed| format!(", freed at {freed}"));
+    format!(
+        "{address:#x} is {place}the {size} bytes of {kind} pool with tag {tag} at {start:#x}, allocated at {allocated}{freed}"
+    )
 }
 
 #[cfg(test)]
@@ -202,10 +322,8 @@ mod tests {
             assert!(std::slice::from_raw_parts(small.as_ptr(), 24).iter().all(|&byte| byte == 0));
             assert!(std::slice::from_raw_parts(page.as_ptr(), PAGE).iter().all(|&byte| byte == FRESH));
         }
-        assert_eq!(
-            pool.owned_by(DriverId(1)),
-            BTreeMap::from([((TAG, Kind::NonPaged), (2, 24 + PAGE as u64))])
-        );
+        let owned = Owned { count: 2, bytes: 24 + PAGE as u64, allocated: Site::default() };
+        assert_eq!(pool.owned_by(DriverId(1)), BTreeMap::from([((TAG, Kind::NonPaged), owned)]));
         for memory in [small, page] {
             assert_eq!(pool.free(memory.as_ptr().addr(), TAG), Ok(()));
         }
@@ -228,7 +346,39 @@ mod tests {
         let memory = pool.allocate(of(8), true).unwrap();
         // SAFETY: within the allocation, whose tail follows the 8 bytes.
         unsafe { memory.add(8).write(1) };
-        assert_eq!(pool.free(memory.as_ptr().addr(), TAG), Err(FreeError::Overrun(TAG)));
+        let address = memory.as_ptr().addr();
+        let overrun = FreeError::Overrun { tag: TAG, size: 8, at: address + 8 };
+        assert_eq!(pool.free(address, TAG), Err(overrun));
+        let told = pool.describe(address + 8).unwrap();
+        assert!(told.contains("0 bytes past the end of the 8 bytes of nonpaged pool with tag Test"), "{told}");
+    }
+
+    #[test]
+    fn what_was_freed_is_remembered_in_words() {
+        for how in [config::Pool::Fast, config::Pool::Special] {
+            let pool = Pool::new(how);
+            let address = pool.allocate(of(24), true).unwrap().as_ptr().addr();
+            assert_eq!(pool.free(address, TAG), Ok(()));
+            let told = pool.describe(address + 4).unwrap();
+            assert!(told.contains("byte 4 of the 24 bytes") && told.contains("freed at"), "{told}");
+            assert_eq!(pool.free(address, TAG), Err(FreeError::Double));
+        }
+    }
+
+    #[test]
+    fn special_pool_finds_what_was_written_around_an_allocation() {
+        let pool = Pool::new(config::Pool::Special);
+        let memory = pool.allocate(of(24), true).unwrap();
+        let address = memory.as_ptr().addr();
+        // SAFETY: the page of the allocation, which ends 8 bytes behind it.
+        unsafe { memory.add(24).write(1) };
+        let overrun = FreeError::Overrun { tag: TAG, size: 24, at: address + 24 };
+        assert_eq!(pool.free(address, TAG), Err(overrun));
+        let memory = pool.allocate(of(24), true).unwrap();
+        let address = memory.as_ptr().addr();
+        // SAFETY: the page of the allocation, which begins far before it.
+        unsafe { memory.sub(3).write(1) };
+        assert_eq!(pool.free(address, TAG), Err(FreeError::Underrun { at: address - 3 }));
     }
 
     #[test]

@@ -12,6 +12,10 @@ const NO_TAG: Tag = Tag(u32::from_le_bytes(*b"None"));
 const BAD_POOL_CALLER: u32 = 0xC2;
 /// BAD_POOL_HEADER.
 const BAD_POOL_HEADER: u32 = 0x19;
+/// SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION.
+const SPECIAL_POOL: u32 = 0xC1;
+/// DRIVER_VERIFIER_DETECTED_VIOLATION.
+const VERIFIER: u32 = 0xC4;
 
 /// The bit of a pool type that tells paged from nonpaged.
 const PAGED: u32 = 1;
@@ -30,14 +34,30 @@ const FLAG_PAGED: u64 = 0x100;
 /// STATUS_INSUFFICIENT_RESOURCES, which a failed allocation raises where it was asked to.
 const INSUFFICIENT_RESOURCES: u32 = 0xC000_009A;
 
-fn allocate(kind: Kind, size: usize, tag: Tag, zero: bool, raise: bool) -> *mut u8 {
+/// A pool as bug checks write it down.
+fn type_of(kind: Kind) -> u64 {
+    u64::from(kind == Kind::Paged)
+}
+
+/// Stops where a pool is used at an IRQL that it is not there for. Special pool stands for Driver Verifier, which has
+/// codes of its own for that (G.3, G.4).
+fn check_irql(kind: Kind, without: u64, verifier: [u64; 2], last: u64) {
     let irql = machine::irql::current();
     let allowed = if kind == Kind::Paged { Irql::APC } else { Irql::DISPATCH };
-    if irql > allowed {
-        // G.3: allocated at an IRQL that the pool is not there for.
-        let pool = u64::from(kind == Kind::Paged);
-        machine::bug_check(BAD_POOL_CALLER, 0x08, irql.level().into(), pool, size as u64);
+    if irql <= allowed {
+        return;
     }
+    let (level, pool) = (u64::from(irql.level()), type_of(kind));
+    if kernel().ex.pool.is_special() {
+        let [paged, nonpaged] = verifier;
+        let violation = if kind == Kind::Paged { paged } else { nonpaged };
+        machine::bug_check(VERIFIER, violation, level, pool, last);
+    }
+    machine::bug_check(BAD_POOL_CALLER, without, level, pool, last)
+}
+
+fn allocate(kind: Kind, size: usize, tag: Tag, zero: bool, raise: bool) -> *mut u8 {
+    check_irql(kind, 0x08, [0x01, 0x02], size as u64);
     let what = Allocation { size: size.max(1), tag, kind, owner: io::current_driver() };
     match kernel().ex.pool.allocate(what, zero) {
         Some(memory) => memory.as_ptr(),
@@ -46,14 +66,27 @@ fn allocate(kind: Kind, size: usize, tag: Tag, zero: bool, raise: bool) -> *mut 
     }
 }
 
-fn free(address: usize, tag: Tag) {
-    let Some(error) = kernel().ex.pool.free(address, tag).err() else { return };
+/// Frees pool memory, or stops: 0xC2, 0x19, and 0xC1 where the memory is special.
+pub(super) fn free(address: usize, tag: Tag) {
+    let pool = &kernel().ex.pool;
     let (at, freed_with) = (address as u64, u64::from(tag.0));
+    if let Some(what) = pool.find(address) {
+        check_irql(what.kind, 0x09, [0x11, 0x12], at);
+        super::pool_contents::check(kernel(), address, &what);
+    }
+    let Some(error) = pool.free(address, tag).err() else { return };
     match error {
         FreeError::Double => machine::bug_check(BAD_POOL_CALLER, 0x07, 0, freed_with, at),
+        FreeError::Unknown if pool.is_special() => machine::bug_check(SPECIAL_POOL, at, 0, 0, 0x20),
         FreeError::Unknown => machine::bug_check(BAD_POOL_CALLER, 0x46, at, 0, 0),
         FreeError::WrongTag(real) => machine::bug_check(BAD_POOL_CALLER, 0x0A, at, real.0.into(), freed_with),
-        FreeError::Overrun(real) => machine::bug_check(BAD_POOL_HEADER, 0x20, at, at, real.0.into()),
+        FreeError::Overrun { at: damage, .. } if pool.is_special() => {
+            machine::bug_check(SPECIAL_POOL, at, damage as u64, 0, 0x24)
+        }
+        FreeError::Underrun { at: damage } => {
+            machine::bug_check(SPECIAL_POOL, at, damage as u64, 0, 0x23)
+        }
+        FreeError::Overrun { tag, .. } => machine::bug_check(BAD_POOL_HEADER, 0x20, at, at, tag.0.into()),
     }
 }
 

@@ -39,6 +39,14 @@ impl Resources {
     fn lock(&self) -> MutexGuard<'_, HashMap<usize, Resource>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Forgets a resource that lies in a range of memory, which is about to be freed.
+    pub(super) fn forget_within(&self, range: &std::ops::Range<usize>) -> Option<usize> {
+        let mut all = self.lock();
+        let at = all.keys().copied().find(|at| range.contains(at))?;
+        all.remove(&at);
+        Some(at)
+    }
 }
 
 /// How a resource is acquired.

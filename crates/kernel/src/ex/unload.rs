@@ -22,7 +22,7 @@ pub(crate) fn report_leaks(kernel: &Kernel, driver: DriverId) {
         );
         kernel.finding_of(Some(driver), &crate::rule::L_18, &message, None);
     }
-    super::pool::report_leaks(kernel, driver);
+    super::pool_leaks::report(kernel, driver);
 }
 
 fn queued(kernel: &Kernel, driver: DriverId, what: &str, left: &[usize], remedy: &str) {

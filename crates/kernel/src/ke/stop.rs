@@ -8,6 +8,13 @@ use nt_abi::{CONTEXT, EXCEPTION_RECORD};
 use crate::choices::UnloadedCodeAccess;
 use crate::{Kernel, kernel};
 
+/// PAGE_FAULT_IN_FREED_SPECIAL_POOL and PAGE_FAULT_BEYOND_END_OF_ALLOCATION: the kernel touched it.
+const FREED_SPECIAL_POOL: u32 = 0xCC;
+const BEYOND_END: u32 = 0xCD;
+/// DRIVER_PAGE_FAULT_IN_FREED_SPECIAL_POOL and DRIVER_PAGE_FAULT_BEYOND_END_OF_ALLOCATION: the driver did.
+const DRIVER_FREED_SPECIAL_POOL: u32 = 0xD5;
+const DRIVER_BEYOND_END: u32 = 0xD6;
+
 /// What the processor asks, answered by the kernel that runs.
 #[derive(Debug)]
 pub(crate) struct KernelSupervisor;
@@ -19,6 +26,14 @@ impl machine::Supervisor for KernelSupervisor {
         context: &CONTEXT,
         _origin: &Origin,
     ) -> BugCheck {
+        // The kernel's own code touched what a driver gave it: special pool tells (0xCC, 0xCD).
+        if let Some((written, address)) = access_violation(record)
+            && let Some(touched) = kernel().ex.pool.touched(address)
+        {
+            let code = if touched.freed.is_some() { FREED_SPECIAL_POOL } else { BEYOND_END };
+            let at = record.ExceptionAddress.addr() as u64;
+            return BugCheck { code, parameters: [address as u64, written.into(), at, 0] };
+        }
         let code = u64::from(machine::seh::record_code(record));
         let at = record.ExceptionAddress.addr() as u64;
         let context_at = std::ptr::from_ref(context).addr() as u64;
@@ -37,6 +52,12 @@ impl machine::Supervisor for KernelSupervisor {
         if machine::images::find_unloaded(at).is_some() {
             // R-UNL-02, R-UNL-03: code of a driver that was unloaded too early.
             return Some(BugCheck { code: 0xCE, parameters: [address, unloaded_access(access), rip, 0] });
+        }
+        if let Some(touched) = kernel().ex.pool.touched(at) {
+            let code =
+                if touched.freed.is_some() { DRIVER_FREED_SPECIAL_POOL } else { DRIVER_BEYOND_END };
+            let written = u64::from(access == Access::Write);
+            return Some(BugCheck { code, parameters: [address, written, rip, 0] });
         }
         if irql >= Irql::DISPATCH {
             return Some(BugCheck {
@@ -64,6 +85,13 @@ impl machine::Supervisor for KernelSupervisor {
     fn refresh_shared_user_data(&self, page: &mut [u8; machine::pcr::PAGE_SIZE]) {
         super::time::fill_shared_user_data(page, kernel().config.profile);
     }
+}
+
+/// Whether an access violation wrote, and where; `None` for any other exception.
+fn access_violation(record: &EXCEPTION_RECORD) -> Option<(bool, usize)> {
+    const ACCESS_VIOLATION: u32 = 0xC000_0005;
+    let is_one = machine::seh::record_code(record) == ACCESS_VIOLATION && record.NumberParameters >= 2;
+    is_one.then(|| (record.ExceptionInformation[0] == 1, record.ExceptionInformation[1]))
 }
 
 /// How an access to unloaded code is written in bug check 0xCE (C8).
@@ -96,6 +124,9 @@ impl Kernel {
         if let Some(site) = stop.exception.as_ref().and_then(|exception| exception.call_site.as_ref()) {
             message.push_str(&format!(", in a kernel routine called from {}", frame(site)));
         }
+        if let Some(told) = pool_address(stop).and_then(|address| self.ex.pool.describe(address)) {
+            message.push_str(&format!("; {told}"));
+        }
         self.record(Body::Stop(Stop {
             kind: StopKind::BugCheck,
             code: stop.code,
@@ -107,6 +138,24 @@ impl Kernel {
         }));
         self.recorder.halt()
     }
+}
+
+/// The address of pool memory that a stop is about.
+fn pool_address(stop: &machine::Stop) -> Option<usize> {
+    let [first, second, third, fourth] = stop.parameters;
+    let address = match (stop.code, first) {
+        (0xC2, 0x07) => fourth,
+        (0xC2, 0x09) => fourth,
+        (0xC2, 0x0A | 0x46) => second,
+        (0xC4, 0x11 | 0x12 | 0x15 | 0x17) => fourth,
+        (0x19, _) => second,
+        (0xC1, _) if second != 0 => second,
+        (0xC1 | FREED_SPECIAL_POOL | BEYOND_END | DRIVER_FREED_SPECIAL_POOL | DRIVER_BEYOND_END, _) => first,
+        (0xC7, _) => third,
+        // Whatever else faulted may have followed a pointer to memory that was freed.
+        _ => stop.exception.as_ref().and_then(|exception| exception.information.get(1).copied())?,
+    };
+    usize::try_from(address).ok()
 }
 
 /// What a page fault did to which address.
@@ -127,9 +176,22 @@ fn meaning(code: u32, parameters: [u64; 4]) -> &'static str {
     match (code, parameters[0]) {
         (0xC2, 0x06 | 0x07) => "pool memory was freed twice: clear the pointer when you free it",
         (0xC2, 0x08) => "pool memory was allocated at an IRQL that its pool is not there for",
+        (0xC2, 0x09) => "pool memory was freed at an IRQL that its pool is not there for",
         (0xC2, 0x0A) => "pool memory was freed with another tag than it was allocated with",
         (0xC2, 0x46) => "what was freed is no pool memory",
-        (0x19, _) => "the bytes behind a pool allocation were written to: the driver wrote past its end",
+        (0xC1, _) if parameters[3] == 0x20 => "what was freed is no pool memory",
+        (0xC1, _) if parameters[3] == 0x23 => {
+            "the bytes before a pool allocation were written to: the driver wrote before its beginning"
+        }
+        (0xC1 | 0x19, _) => "the bytes behind a pool allocation were written to: the driver wrote past its end",
+        (0xC4, 0x01 | 0x02) => "pool memory was allocated at an IRQL that its pool is not there for",
+        (0xC4, 0x11 | 0x12) => "pool memory was freed at an IRQL that its pool is not there for",
+        (0xC4, 0x15) | (0xC7, _) => {
+            "pool memory was freed with a timer in it that is set: call KeCancelTimer before you free it"
+        }
+        (0xC4, 0x17) => {
+            "pool memory was freed with a resource in it: call ExDeleteResourceLite before you free it"
+        }
         (0x7F, 8) => "the kernel stack is used up: endless recursion, or frames that are too large",
         (0x18, _) => "an object was dereferenced more often than it was referenced",
         (0x139, 2) => "a stack cookie was overwritten: a buffer on the stack overflowed",

@@ -67,6 +67,11 @@ impl Timers {
         };
         self.lock().armed.values().filter(of).map(|armed| armed.timer).collect()
     }
+
+    /// A timer that is set and lies in a range of memory.
+    pub(crate) fn set_within(&self, range: &std::ops::Range<usize>) -> Option<usize> {
+        self.lock().places.keys().copied().find(|timer| range.contains(timer))
+    }
 }
 
 impl State {

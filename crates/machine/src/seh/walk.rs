@@ -105,6 +105,14 @@ fn is_return_address(address: u64) -> bool {
         || (before[4] == 0xFF && form(before[5]))
 }
 
+/// The return address of the driver's call that the running routine works for, as far as the stack shows it: cheap,
+/// and good enough for a ledger.
+pub fn call_site() -> Option<u64> {
+    let mut here = CONTEXT::default();
+    crate::seh::context::capture_here(&mut here);
+    nearest_driver_return(here.Rsp)
+}
+
 /// The return address of the driver's call that is nearest on the stack, if any.
 pub(crate) fn nearest_driver_return(rsp: u64) -> Option<u64> {
     scan(rsp).map(|(_, address)| address)

@@ -1,0 +1,39 @@
+//! Pool memory that a driver did not free before it was unloaded (L-17).
+
+use event::{Body, DriverId, Leak, LeakKind, Severity};
+
+use super::pool::Kind;
+use crate::Kernel;
+
+/// Records what an unloaded driver has not freed: a leak for each tag, and the one finding that Driver Verifier would
+/// stop with (0xC4/0x62: P2 the driver's name, P4 how many allocations).
+pub(crate) fn report(kernel: &Kernel, driver: DriverId) {
+    let owned = kernel.ex.pool.owned_by(driver);
+    for (&(tag, kind), sum) in &owned {
+        let pool = if kind == Kind::Paged { "paged" } else { "nonpaged" };
+        kernel.record(Body::Leak(Leak {
+            driver,
+            kind: LeakKind::Pool,
+            what: format!("{pool} pool, tag {tag}").into(),
+            count: sum.count,
+            bytes: sum.bytes,
+        }));
+    }
+    let Some(largest) = owned.values().max_by_key(|sum| sum.bytes) else { return };
+    let count: u64 = owned.values().map(|sum| sum.count).sum();
+    let bytes: u64 = owned.values().map(|sum| sum.bytes).sum();
+    let tags: Vec<_> = owned.keys().map(|(tag, _)| tag.to_string()).collect();
+    let message = format!(
+        "the driver was unloaded with {count} pool allocation(s) of {bytes} bytes not freed (tags {}), for example the one made \
+         at {}: free what DriverEntry and the routines allocated in DriverUnload",
+        tags.join(", "),
+        largest.allocated
+    );
+    let name = kernel.io.driver(driver).map_or(0, |driver| {
+        // SAFETY: the driver object lives as long as its entry; only an address is computed.
+        unsafe { &raw const (*driver.object.as_ptr()).DriverName }.addr() as u64
+    });
+    let check = (0xC4, [0x62, name, 0, count]);
+    let stack = largest.allocated.frames();
+    kernel.finding_at(Some(driver), "L-17", Severity::Error, &message, Some(check), stack);
+}
