@@ -350,7 +350,10 @@ mod tests {
         let overrun = FreeError::Overrun { tag: TAG, size: 8, at: address + 8 };
         assert_eq!(pool.free(address, TAG), Err(overrun));
         let told = pool.describe(address + 8).unwrap();
-        assert!(told.contains("0 bytes past the end of the 8 bytes of nonpaged pool with tag Test"), "{told}");
+        assert!(
+            told.contains("0 bytes past the end of the 8 bytes of nonpaged pool with tag Test"),
+            "{told}"
+        );
     }
 
     #[test]

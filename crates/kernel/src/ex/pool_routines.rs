@@ -83,9 +83,7 @@ pub(super) fn free(address: usize, tag: Tag) {
         FreeError::Overrun { at: damage, .. } if pool.is_special() => {
             machine::bug_check(SPECIAL_POOL, at, damage as u64, 0, 0x24)
         }
-        FreeError::Underrun { at: damage } => {
-            machine::bug_check(SPECIAL_POOL, at, damage as u64, 0, 0x23)
-        }
+        FreeError::Underrun { at: damage } => machine::bug_check(SPECIAL_POOL, at, damage as u64, 0, 0x23),
         FreeError::Overrun { tag, .. } => machine::bug_check(BAD_POOL_HEADER, 0x20, at, at, tag.0.into()),
     }
 }

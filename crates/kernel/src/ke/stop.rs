@@ -54,8 +54,7 @@ impl machine::Supervisor for KernelSupervisor {
             return Some(BugCheck { code: 0xCE, parameters: [address, unloaded_access(access), rip, 0] });
         }
         if let Some(touched) = kernel().ex.pool.touched(at) {
-            let code =
-                if touched.freed.is_some() { DRIVER_FREED_SPECIAL_POOL } else { DRIVER_BEYOND_END };
+            let code = if touched.freed.is_some() { DRIVER_FREED_SPECIAL_POOL } else { DRIVER_BEYOND_END };
             let written = u64::from(access == Access::Write);
             return Some(BugCheck { code, parameters: [address, written, rip, 0] });
         }
@@ -183,7 +182,9 @@ fn meaning(code: u32, parameters: [u64; 4]) -> &'static str {
         (0xC1, _) if parameters[3] == 0x23 => {
             "the bytes before a pool allocation were written to: the driver wrote before its beginning"
         }
-        (0xC1 | 0x19, _) => "the bytes behind a pool allocation were written to: the driver wrote past its end",
+        (0xC1 | 0x19, _) => {
+            "the bytes behind a pool allocation were written to: the driver wrote past its end"
+        }
         (0xC4, 0x01 | 0x02) => "pool memory was allocated at an IRQL that its pool is not there for",
         (0xC4, 0x11 | 0x12) => "pool memory was freed at an IRQL that its pool is not there for",
         (0xC4, 0x15) | (0xC7, _) => {
