@@ -1,9 +1,7 @@
 //! What must not lie in memory that is freed: a timer that is set, an executive resource that was not deleted.
 
-use event::Severity;
-
 use super::pool::{Allocation, Kind};
-use crate::Kernel;
+use crate::{Kernel, rule};
 
 /// TIMER_OR_DPC_INVALID: what Windows stops with when freed memory holds a set timer.
 const TIMER_OR_DPC_INVALID: u32 = 0xC7;
@@ -34,6 +32,6 @@ pub(super) fn check(kernel: &Kernel, address: usize, what: &Allocation) {
              list of resources; call ExDeleteResourceLite before you free it",
             what.tag
         );
-        kernel.finding("L-17", Severity::Error, &message, Some((VERIFIER, parameters)));
+        kernel.finding(&rule::POOL_01, &message, Some((VERIFIER, parameters)));
     }
 }

@@ -1,9 +1,9 @@
 //! Pool memory that a driver did not free before it was unloaded (L-17).
 
-use event::{Body, DriverId, Leak, LeakKind, Severity};
+use event::{Body, DriverId, Leak, LeakKind};
 
 use super::pool::Kind;
-use crate::Kernel;
+use crate::{Kernel, rule};
 
 /// Records what an unloaded driver has not freed: a leak for each tag, and the one finding that Driver Verifier would
 /// stop with (0xC4/0x62: P2 the driver's name, P4 how many allocations).
@@ -35,5 +35,5 @@ pub(crate) fn report(kernel: &Kernel, driver: DriverId) {
     });
     let check = (0xC4, [0x62, name, 0, count]);
     let stack = largest.allocated.frames();
-    kernel.finding_at(Some(driver), "L-17", Severity::Error, &message, Some(check), stack);
+    kernel.finding_at(Some(driver), &rule::L_17, &message, Some(check), stack);
 }

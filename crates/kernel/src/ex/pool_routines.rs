@@ -4,7 +4,7 @@ use export_macro::export;
 use machine::Irql;
 
 use super::pool::{Allocation, FreeError, Kind, Tag};
-use crate::{io, kernel};
+use crate::{io, kernel, rule};
 
 /// The tag of memory that was allocated without one.
 const NO_TAG: Tag = Tag(u32::from_le_bytes(*b"None"));
@@ -88,8 +88,38 @@ pub(super) fn free(address: usize, tag: Tag) {
     }
 }
 
+/// Reports an allocation that nobody could find again: no bytes, no tag, no letter in the tag (G.3, G.4).
+fn check_request(kind: Kind, size: usize, tag: Tag) {
+    let (pool, bytes, code) = (type_of(kind), size as u64, u64::from(tag.0));
+    let (message, check) = if size == 0 {
+        let irql = machine::irql::current().level();
+        (
+            "no bytes of pool memory were asked for; ask for what is used",
+            (VERIFIER, [0, irql.into(), pool, 0]),
+        )
+    } else if tag.0 == 0 {
+        let caller = machine::seh::walk::call_site().unwrap_or_default();
+        let check = (BAD_POOL_CALLER, [0x9B, pool, bytes, caller]);
+        (
+            "pool memory was asked for with tag 0; give it a tag of four letters, by which leaks are found",
+            check,
+        )
+    } else if !tag.0.to_le_bytes().iter().any(u8::is_ascii_alphanumeric) {
+        let caller = machine::seh::walk::call_site().unwrap_or_default();
+        let check = (BAD_POOL_CALLER, [0x9D, code, pool, caller]);
+        (
+            "pool memory was asked for with a tag without letters or digits, which no tool shows; use four letters",
+            check,
+        )
+    } else {
+        return;
+    };
+    kernel().finding(&rule::POOL_01, message, Some(check));
+}
+
 fn of_type(pool: u32, size: usize, tag: Tag) -> *mut u8 {
     let kind = if pool & PAGED != 0 { Kind::Paged } else { Kind::NonPaged };
+    check_request(kind, size, tag);
     allocate(kind, size, tag, pool & TYPE_ZERO != 0, pool & TYPE_RAISE != 0)
 }
 

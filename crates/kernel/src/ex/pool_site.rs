@@ -16,7 +16,9 @@ impl Site {
     /// The call that is under way, with its callers. Takes some microseconds: a stack is walked.
     pub(crate) fn with_callers() -> Self {
         let mut site = Self::default();
-        for (place, frame) in site.0.iter_mut().zip(crate::ke::stop::driver_stack()) {
+        // The walk begins at a place of ours, which says nothing.
+        let frames = crate::ke::stop::driver_stack().into_iter().filter(|frame| frame.module.is_some());
+        for (place, frame) in site.0.iter_mut().zip(frames) {
             *place = frame.address;
         }
         site

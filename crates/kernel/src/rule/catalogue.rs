@@ -115,8 +115,15 @@ pub(crate) static IO_02: Rule = Rule {
     severity: Error,
 };
 
+/// Pool memory is asked for with a size and a tag, and freed with nothing in it that the system still uses.
+pub(crate) static POOL_01: Rule = Rule {
+    id: "POOL-01",
+    title: "Pool memory has a size and a tag, and is freed with nothing in it that the system uses",
+    severity: Warning,
+};
+
 /// Every rule, in order of id.
 pub static RULES: &[&Rule] = &[
     &L_01, &L_02, &L_03, &L_04, &L_05, &L_06, &L_07, &L_08, &L_09, &L_10, &L_11, &L_12, &L_13, &L_14, &L_15,
-    &L_16, &L_17, &L_18, &L_19, &L_20, &L_21, &L_22, &IO_01, &IO_02,
+    &L_16, &L_17, &L_18, &L_19, &L_20, &L_21, &L_22, &IO_01, &IO_02, &POOL_01,
 ];

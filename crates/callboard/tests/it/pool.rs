@@ -1,0 +1,152 @@
+//! Pool memory used well and badly, in both kinds of pool.
+
+use serde_json::Value;
+
+use crate::support::{Run, can_trace, run_with};
+
+/// Runs the driver that misuses pool memory in a given way.
+fn misuse(pool: &str, mode: &str) -> Run {
+    let setting = format!("Mode={mode}");
+    run_with("rules/pool-bad", &["--pool", pool, "--set", &setting], &["sh", "-c", "/bin/true; echo went on"])
+}
+
+/// It stopped with this code and first parameter where one is given, and the message says these words.
+fn stopped(pool: &str, mode: &str, code: &str, words: &[&str]) -> Value {
+    let run = misuse(pool, mode);
+    assert_eq!((run.code, run.stdout.as_str()), (120, "went on\n"), "{pool} {mode}: {}", run.stderr);
+    let stop = run.one("stop").clone();
+    assert_eq!(stop["bug_check"], code, "{pool} {mode}: {stop:#}");
+    let message = stop["message"].as_str().unwrap_or_default();
+    for word in words {
+        assert!(message.contains(word), "{pool} {mode}: no `{word}` in {message}");
+    }
+    assert!(run.lines().iter().all(|line| !line.contains("survived")), "{pool} {mode}");
+    stop
+}
+
+#[test]
+fn special_pool_finds_an_overrun_at_the_instruction() {
+    if !can_trace() {
+        return;
+    }
+    let words = ["24 bytes past the end of the 40 bytes", "tag Pool", "allocated at pool-bad.sys+0x"];
+    let stop = stopped("special", "overrun-far", "0x000000D6", &words);
+    assert_eq!(stop["parameters"][1], "0x1", "a write: {stop:#}");
+    assert_eq!(stop["parameters"][2], stop["registers"]["rip"], "{stop:#}");
+    assert_eq!(stop["stack"][0]["module"], "pool-bad.sys", "{stop:#}");
+}
+
+#[test]
+fn special_pool_finds_a_use_after_free_at_the_instruction() {
+    if !can_trace() {
+        return;
+    }
+    let words =
+        ["byte 8 of the 40 bytes", "tag Pool", "allocated at pool-bad.sys+0x", "freed at pool-bad.sys+0x"];
+    assert_eq!(stopped("special", "use-after-free", "0x000000D5", &words)["parameters"][1], "0x0");
+    assert_eq!(stopped("special", "write-after-free", "0x000000D5", &words)["parameters"][1], "0x1");
+    stopped("special", "system-use-after-free", "0x000000CC", &words[1..]);
+}
+
+#[test]
+fn special_pool_finds_what_does_not_reach_its_guard_when_memory_is_freed() {
+    if !can_trace() {
+        return;
+    }
+    let stop =
+        stopped("special", "overrun", "0x000000C1", &["0 bytes past the end of the 40 bytes", "tag Pool"]);
+    assert_eq!(stop["parameters"][3], "0x24", "{stop:#}");
+    let stop = stopped("special", "underrun", "0x000000C1", &["1 bytes before the 40 bytes"]);
+    assert_eq!(stop["parameters"][3], "0x23", "{stop:#}");
+}
+
+#[test]
+fn an_overrun_of_fast_pool_is_found_when_it_is_freed() {
+    if !can_trace() {
+        return;
+    }
+    stopped(
+        "fast",
+        "overrun",
+        "0x00000019",
+        &["the 40 bytes of nonpaged pool with tag Pool", "allocated at pool-bad.sys+0x"],
+    );
+}
+
+#[test]
+fn bad_frees_are_found_in_both_pools() {
+    if !can_trace() {
+        return;
+    }
+    for pool in ["fast", "special"] {
+        let words = ["tag Pool", "allocated at pool-bad.sys+0x", "freed at pool-bad.sys+0x"];
+        assert_eq!(stopped(pool, "double-free", "0x000000C2", &words)["parameters"][0], "0x7");
+        assert_eq!(stopped(pool, "wrong-tag", "0x000000C2", &words[..2])["parameters"][0], "0xa");
+    }
+    assert_eq!(stopped("fast", "never-allocated", "0x000000C2", &[])["parameters"][0], "0x46");
+    assert_eq!(stopped("special", "never-allocated", "0x000000C1", &[])["parameters"][3], "0x20");
+}
+
+#[test]
+fn paged_pool_is_not_used_at_dispatch_level() {
+    if !can_trace() {
+        return;
+    }
+    assert_eq!(stopped("fast", "allocate-high", "0x000000C2", &[])["parameters"][0], "0x8");
+    assert_eq!(stopped("fast", "free-high", "0x000000C2", &["paged pool"])["parameters"][0], "0x9");
+    assert_eq!(stopped("special", "allocate-high", "0x000000C4", &[])["parameters"][0], "0x1");
+    assert_eq!(stopped("special", "free-high", "0x000000C4", &["paged pool"])["parameters"][0], "0x11");
+}
+
+#[test]
+fn freed_memory_holds_no_set_timer_and_no_resource() {
+    if !can_trace() {
+        return;
+    }
+    stopped("fast", "timer", "0x000000C7", &["KeCancelTimer", "256 bytes"]);
+    assert_eq!(stopped("special", "timer", "0x000000C4", &["KeCancelTimer"])["parameters"][0], "0x15");
+    assert_eq!(
+        stopped("special", "resource", "0x000000C4", &["ExDeleteResourceLite"])["parameters"][0],
+        "0x17"
+    );
+    found("resource", "0x000000C4", "0x17");
+}
+
+/// It went on, and one finding predicts this.
+fn found(mode: &str, code: &str, first: &str) {
+    let run = misuse("fast", mode);
+    assert_eq!((run.code, run.of("stop").len()), (0, 0), "{mode}: {}", run.stderr);
+    let finding = run.one("finding");
+    assert_eq!(finding["rule"], "POOL-01", "{finding:#}");
+    assert_eq!(finding["bug_check"], code, "{finding:#}");
+    assert_eq!(finding["parameters"][0], first, "{finding:#}");
+}
+
+#[test]
+fn requests_that_nobody_could_find_again_are_findings() {
+    if !can_trace() {
+        return;
+    }
+    found("zero-bytes", "0x000000C4", "0x0");
+    found("tag-zero", "0x000000C2", "0x9b");
+    found("tag-blank", "0x000000C2", "0x9d");
+}
+
+#[test]
+fn l_17_a_driver_that_uses_pool_well_is_not_blamed() {
+    if !can_trace() {
+        return;
+    }
+    for pool in ["fast", "special"] {
+        let run =
+            run_with("rules/pool-good", &["--pool", pool], &["sh", "-c", "/bin/true; /bin/true; echo done"]);
+        assert_eq!((run.code, run.stdout.as_str()), (0, "done\n"), "{pool}: {}", run.stderr);
+        for kind in ["finding", "leak", "stop"] {
+            assert!(run.of(kind).is_empty(), "{pool}: {:#?}", run.of(kind));
+        }
+        assert!(
+            !run.lines().is_empty() && run.lines().iter().all(|line| line.contains("failures=0")),
+            "{pool}"
+        );
+    }
+}
