@@ -66,6 +66,11 @@ impl Bench {
         self.config
     }
 
+    /// What is unusual about the way in which drivers are told.
+    pub fn conditions(&self) -> Conditions {
+        self.conditions
+    }
+
     /// What is unusual about the way in which drivers are told of all that follows, unless a call says otherwise.
     pub fn set_conditions(&mut self, conditions: Conditions) {
         self.conditions = conditions;

@@ -9,11 +9,20 @@
 //! `callboard test` runs them; docs/scenarios.md describes the format to its authors.
 #![forbid(unsafe_code)]
 
+mod act;
+mod check;
+mod diff;
+mod explain;
 pub mod file;
+mod outcome;
 mod parse;
 mod problem;
 mod resolve;
+mod run;
+mod story;
 mod suggest;
 
+pub use outcome::{DiffLine, Failure, Outcome};
 pub use parse::{ReadError, Scenario};
 pub use problem::{BadFile, Place, Problem};
+pub use run::Options;

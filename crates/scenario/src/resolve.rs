@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 
+use kernel::choices::{Choices, UnknownChoice};
+
 use crate::file::{At, Create, Driver, Expect, Map, Pattern, Scenario, Step};
 use crate::problem::Problem;
 use crate::suggest;
@@ -97,6 +99,20 @@ impl Names {
                 "this is no name",
                 "write what the scenario shows, in a few words on one line",
             );
+        }
+        for (name, value) in &file.choices {
+            match Choices::default().set(name, value) {
+                Ok(()) => {}
+                Err(UnknownChoice::Name(_)) => {
+                    let known: Vec<_> = Choices::ALL.iter().map(|choice| choice.name).collect();
+                    let help = suggestion(name, &known, "`callboard profiles --choices` says what they are");
+                    self.say(value.span(), format!("there is no choice `{name}`"), help);
+                }
+                Err(UnknownChoice::Value { known, .. }) => {
+                    let help = format!("it can be {}", known.join(", "));
+                    self.say(value.span(), format!("`{name}` cannot be `{}`", value.as_str()), help);
+                }
+            }
         }
         let watchdog = file.watchdog.map(|length| length.0.as_secs());
         if watchdog.is_some_and(|seconds| seconds > LONGEST) {

@@ -22,9 +22,10 @@ pub struct Scenario {
     /// How pool memory is given out.
     #[serde(default)]
     pub pool: Pool,
-    /// Whether a process routine may be registered twice, as was observed, against the documents.
+    /// Points that documents leave open: `{ duplicate-process-routine = "accept" }`; `callboard profiles --choices`
+    /// lists them.
     #[serde(default)]
-    pub accept_duplicates: bool,
+    pub choices: BTreeMap<String, At<String>>,
     /// The seed of a run that provokes: awkward interleavings, missing names, low pool.
     pub stress: Option<u64>,
     /// How long a routine may run before the machine is stopped: `2s`. 10 s when left out.

@@ -206,11 +206,10 @@ pub struct Map {
     pub mapping: MapAs,
     /// Where; the next free address when left out.
     pub base: Option<u64>,
-    /// How many bytes of address space; 0x10000 when left out.
+    /// How many bytes of address space; 0x20000 when left out.
     pub size: Option<u64>,
-    /// What it is compiled for.
-    #[serde(default)]
-    pub architecture: Architecture,
+    /// What it is compiled for; what its process is compiled for when left out.
+    pub architecture: Option<Architecture>,
     /// Whether the view maps only a part of the image.
     #[serde(default)]
     pub partial: bool,
