@@ -6,6 +6,7 @@
 //!     ├───── thread.rs          threads
 //!     ├───── image.rs           images: mapped, unmapped, a driver's
 //!     ├───── drivers.rs         loading and unloading
+//!     ├───── device.rs          devices: opened, asked, read, written, closed
 //!     ├───── evidence.rs        what came of it: notices, verdicts, lines, findings, the stop, leaks
 //!     └───── world.rs           who is there (ids, threads, bases), which the bench alone decides
 //! ```
@@ -44,6 +45,7 @@ mod conditions;
 mod actor;
 mod bench;
 mod builder;
+mod device;
 mod drivers;
 mod error;
 mod evidence;
@@ -56,6 +58,7 @@ mod world;
 pub use actor::{Actor, Driver, Process, Thread, View};
 pub use bench::Bench;
 pub use builder::BenchBuilder;
+pub use device::{Completed, File};
 pub use error::{Error, Refused};
 pub use event::{
     Architecture, Body, ClientId, Conditions, DriverId, Event, EventKind, Family, Finding, Leak, LeakKind,

@@ -1,11 +1,11 @@
 //! What a host needs of the kernel it runs, so that another can stand in for it.
 
 use event::{DriverId, Event};
-use kernel::Config;
+use kernel::{Completed, Config};
 use nt_abi::NTSTATUS;
 
 use crate::child::Recorder;
-use crate::protocol::Value;
+use crate::protocol::{Caller, Io, Value};
 
 /// Something did not work, with the status that a driver's loader would see.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,10 @@ pub(crate) trait Executive: Sync {
     fn unload(&self, driver: DriverId) -> Result<(), Failure>;
     /// Tells every routine; answers the status of a refused process creation and who wrote it.
     fn deliver(&self, event: &Event<'_>) -> Option<(NTSTATUS, Option<DriverId>)>;
+    /// Opens a path as a program; answers the handle.
+    fn open(&self, caller: Caller, path: &str, access: u32) -> Result<u64, Failure>;
+    /// Asks something of an open file; the second buffer is filled.
+    fn io(&self, caller: Caller, file: u64, what: Io, input: &[u8], output: &mut [u8]) -> Completed;
     /// Unloads every driver, looks for leaks and sums up.
     fn finish(&self);
 }

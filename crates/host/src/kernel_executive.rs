@@ -1,14 +1,14 @@
 //! The kernel as an [`Executive`](crate::executive::Executive).
 
 use event::{DriverId, Event, Family, ProcessId, Record};
-use kernel::{Config, Kernel, Running};
+use kernel::{Completed, Config, Kernel, Running};
 use machine::Processor;
 use nt_abi::{NTSTATUS, STATUS_UNSUCCESSFUL};
 
 use crate::channel::InFlight;
 use crate::child::Recorder;
 use crate::executive::{Executive, Failure};
-use crate::protocol::Value;
+use crate::protocol::{Caller, Io, Value};
 
 /// Boots the kernel. The calling thread becomes a processor.
 pub(crate) fn boot(config: Config, recorder: &'static Recorder) -> Result<&'static dyn Executive, Failure> {
@@ -62,6 +62,22 @@ impl Executive for KernelExecutive {
 
     fn deliver(&self, event: &Event<'_>) -> Option<(NTSTATUS, Option<DriverId>)> {
         self.0.deliver_event(event).map(|refused| (refused.status, refused.driver))
+    }
+
+    fn open(&self, caller: Caller, path: &str, access: u32) -> Result<u64, Failure> {
+        let opened = self.0.user_open(caller.context, path, access);
+        opened.map_err(|status| Failure { status, message: format!("{path} cannot be opened: {status}") })
+    }
+
+    fn io(&self, caller: Caller, file: u64, what: Io, input: &[u8], output: &mut [u8]) -> Completed {
+        match what {
+            Io::Control(code) => self.0.user_control(caller.context, file, code, input, output),
+            Io::Read(offset) => self.0.user_transfer(caller.context, file, false, offset, output),
+            Io::Write(offset) => {
+                self.0.user_transfer(caller.context, file, true, offset, &mut input.to_vec())
+            }
+            Io::Close => Completed { status: self.0.user_close(caller.context, file), information: 0 },
+        }
     }
 
     fn finish(&self) {

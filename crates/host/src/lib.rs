@@ -29,6 +29,6 @@ pub mod sandbox;
 #[cfg(any(test, feature = "trial"))]
 mod trial;
 
-pub use bench::{Bench, BenchError, BenchOptions, Delivery, Done, Status, Ticket, UserMemory};
+pub use bench::{Answer, Bench, BenchError, BenchOptions, Delivery, Done, Status, Ticket, UserMemory};
 pub use kernel::{Choices, Clock, Config, Pool};
-pub use protocol::{Refusal, Value};
+pub use protocol::{Caller, Io, Refusal, Value};

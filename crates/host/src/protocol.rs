@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use event::{DriverId, ProcessId};
+use event::{ClientId, DriverId, ProcessId, Time};
 use kernel::Config;
 use nt_abi::NTSTATUS;
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,28 @@ pub struct Refusal {
     pub status: NTSTATUS,
     /// The driver that wrote the status last.
     pub driver: Option<DriverId>,
+}
+
+/// What a program asks of a file it has open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Io {
+    /// `DeviceIoControl` with that code.
+    Control(u32),
+    /// `ReadFile` at that offset.
+    Read(i64),
+    /// `WriteFile` at that offset.
+    Write(i64),
+    /// `CloseHandle`.
+    Close,
+}
+
+/// Who asks, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caller {
+    /// The thread that asks: its process's handles count, and drivers run in its context.
+    pub context: ClientId,
+    /// When it asks; a virtual clock goes there.
+    pub time: Time,
 }
 
 /// What a bench asks.
@@ -74,6 +96,28 @@ pub(crate) enum Request<'a> {
         /// Which.
         driver: DriverId,
     },
+    /// Open a device or a file, as a program.
+    Open {
+        /// Who.
+        caller: Caller,
+        /// The full NT path.
+        path: &'a str,
+        /// The access that is asked for.
+        access: u32,
+    },
+    /// Ask something of an open file. The lane's transfer area holds the first buffer and, behind it, the second.
+    Io {
+        /// Who.
+        caller: Caller,
+        /// The handle.
+        file: u64,
+        /// What.
+        what: Io,
+        /// Bytes in the first buffer.
+        input: u32,
+        /// Bytes in the second.
+        output: u32,
+    },
     /// Unload every driver, look for leaks, sum up, end.
     Finish,
 }
@@ -87,7 +131,16 @@ pub(crate) enum Reply {
     Done,
     /// To `Load`.
     Loaded(DriverId),
-    /// To `Load` and `Unload`: it did not work.
+    /// To `Open`: the handle.
+    Opened(u64),
+    /// To `Io`: how it ended. The transfer area holds the second buffer.
+    Completed {
+        /// The status.
+        status: NTSTATUS,
+        /// The number that came with it.
+        information: u64,
+    },
+    /// To `Load`, `Unload` and `Open`: it did not work.
     Failed {
         /// With which status, where there is one: DriverEntry's, or the loader's.
         status: NTSTATUS,

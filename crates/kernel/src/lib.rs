@@ -59,5 +59,6 @@ pub use choices::Choices;
 pub use cm::RegistryValue;
 pub use config::{Clock, Config, Pool};
 pub use io::load::{LoadError, UnloadError};
+pub use io::user::Completed;
 pub use ps::deliver::Refusal;
 pub use recorder::{Recorder, Running};

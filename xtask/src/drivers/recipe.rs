@@ -58,6 +58,7 @@ const LISTED: &[(&str, &str, Language, &str)] = &[
     ("leaves-routine", "drivers/tests/leaves-routine.c", C, "unloads with a routine left registered"),
     ("reads-image", "drivers/tests/reads-image.c", C, "reads the memory of the processes it is told of"),
     ("bsod", "drivers/tests/bsod.c", C, "stops the machine in the way that `Mode` asks for"),
+    ("device", "drivers/tests/device.c", C, "a device that answers every kind of request, and timers"),
     ("hostile", "drivers/tests/hostile.c", C, "tries to get out of its sandbox by raw system calls"),
 ];
 

@@ -52,7 +52,7 @@ pub struct Bench {
     pub(super) stopped: bool,
     /// The host was asked to end, and said so.
     pub(super) finished: bool,
-    options: BenchOptions,
+    pub(super) options: BenchOptions,
     watcher: Option<JoinHandle<()>>,
     pid: u32,
     report: Report,
@@ -61,7 +61,7 @@ pub struct Bench {
     told: VecDeque<(Ticket, Delivery)>,
     tickets: u32,
     spins: [Spin; LANES],
-    request: Vec<u8>,
+    pub(super) request: Vec<u8>,
     reply: Vec<u8>,
     user_memory: Option<Box<dyn UserMemory>>,
 }
@@ -289,7 +289,7 @@ impl Bench {
 
     /// A lane on which nothing is pending; `None` when the host is dead. The lowest, whose worker's
     /// memory is warm.
-    fn free_lane(&mut self) -> Option<usize> {
+    pub(super) fn free_lane(&mut self) -> Option<usize> {
         loop {
             if self.finished || self.shared.death().is_some() {
                 return None;
@@ -330,7 +330,7 @@ impl Bench {
     }
 
     /// Sends a request that is waited for, and waits.
-    fn ask(&mut self, request: &Request<'_>) -> Result<Reply, BenchError> {
+    pub(super) fn ask(&mut self, request: &Request<'_>) -> Result<Reply, BenchError> {
         let lane = self.free_lane().ok_or(BenchError::Gone)?;
         let used =
             wire::encode(request, &mut self.request).map_err(|_| BenchError::TooLong(REQUEST_BYTES))?;
@@ -339,7 +339,7 @@ impl Bench {
         self.wait(lane)
     }
 
-    fn wait(&mut self, lane: usize) -> Result<Reply, BenchError> {
+    pub(super) fn wait(&mut self, lane: usize) -> Result<Reply, BenchError> {
         loop {
             if let Some(reply) = self.wait_until(lane, None)? {
                 return Ok(reply);
@@ -494,7 +494,7 @@ fn cut(event: &Event<'_>) -> Event<'static> {
     Event { time: event.time, context: event.context, kind, conditions: event.conditions }
 }
 
-fn unexpected(reply: Reply) -> BenchError {
+pub(super) fn unexpected(reply: Reply) -> BenchError {
     let message = match reply {
         Reply::Rejected(why) => why,
         other => format!("it answered {other:?}, which is no answer to this request"),

@@ -66,6 +66,14 @@ pub enum BenchError {
         /// Why.
         message: String,
     },
+    /// The buffers of a request to a device are larger than the area for them.
+    #[error("the buffers of a request to a device have {size} bytes; a bench takes at most {limit}")]
+    Buffers {
+        /// Their size in bytes, together.
+        size: usize,
+        /// The most that is taken.
+        limit: usize,
+    },
     /// A request is longer than the channel takes.
     #[error("a request to the driver host is longer than {0} bytes; shorten the value or the name")]
     TooLong(usize),

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   Bench ── client.rs    load, deliver, finished, finish
+//!     ├───── io.rs        a program's requests to devices
 //!     ├───── shared.rs    what it shares with its watcher: channel, inbox, how the host ended
 //!     ├───── drain.rs     records of all lanes in one order
 //!     ├───── stop.rs      a dead host as the last record
@@ -12,6 +13,7 @@ mod client;
 mod delivery;
 mod drain;
 mod error;
+mod io;
 mod options;
 mod shared;
 mod stop;
@@ -20,5 +22,6 @@ mod user_memory;
 pub use client::{Bench, Status};
 pub use delivery::{Delivery, Done, Ticket};
 pub use error::BenchError;
+pub use io::Answer;
 pub use options::BenchOptions;
 pub use user_memory::UserMemory;

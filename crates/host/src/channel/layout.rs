@@ -19,6 +19,9 @@ pub(crate) const STAGING_BYTES: usize = 256 << 20;
 /// Bytes of user memory that are asked for at a time.
 pub(crate) const USER_PAGE: usize = 4096;
 
+/// Room for what one lane's request brings and takes besides its message: the buffers of a program's request. Sparse.
+pub(crate) const TRANSFER_BYTES: usize = 4 << 20;
+
 /// First word of the header.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"CALLBRD\x01");
 
@@ -92,8 +95,15 @@ pub(crate) mod lane {
 const FIRST_LANE: usize = 4096;
 /// Where the staging area starts.
 pub(crate) const STAGING: usize = FIRST_LANE + (LANES + 1) * lane::STRIDE;
+/// Where the lanes' transfer areas start.
+const TRANSFERS: usize = STAGING + STAGING_BYTES;
 /// The whole channel.
-pub(crate) const SIZE: usize = STAGING + STAGING_BYTES;
+pub(crate) const SIZE: usize = TRANSFERS + LANES * TRANSFER_BYTES;
+
+/// Where a lane's transfer area starts.
+pub(crate) const fn transfer_at(lane: usize) -> usize {
+    TRANSFERS + lane * TRANSFER_BYTES
+}
 
 /// Where a lane starts.
 pub(crate) const fn lane_at(lane: usize) -> usize {
@@ -102,6 +112,6 @@ pub(crate) const fn lane_at(lane: usize) -> usize {
 
 const _: () = {
     assert!(RING_BYTES.is_power_of_two());
-    assert!(lane::STRIDE.is_multiple_of(4096) && STAGING.is_multiple_of(4096) && SIZE.is_multiple_of(4096));
+    assert!(lane::STRIDE.is_multiple_of(4096) && STAGING.is_multiple_of(4096) && TRANSFERS.is_multiple_of(4096) && SIZE.is_multiple_of(4096));
     assert!(header::WORDS + header::WORDS_BYTES <= FIRST_LANE);
 };

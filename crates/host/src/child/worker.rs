@@ -7,7 +7,9 @@ use event::{Event, wire};
 
 use super::main::exit;
 use super::recorder::{RECORDER, Recorder};
-use crate::channel::{Channel, LANES, REPLY_BYTES, STAGING, STAGING_BYTES, Spin};
+use crate::channel::{
+    Channel, LANES, REPLY_BYTES, STAGING, STAGING_BYTES, Spin, TRANSFER_BYTES, transfer_at,
+};
 use crate::executive::{self, Executive, Failure, Which};
 use crate::protocol::{Refusal, Reply, Request};
 use crate::sandbox::Report;
@@ -63,7 +65,7 @@ impl Host {
         }
     }
 
-    fn answer(&self, request: &[u8]) -> Reply {
+    fn answer(&self, lane: usize, request: &[u8]) -> Reply {
         let (request, rest) = match wire::decode::<Request<'_>>(request) {
             Ok(both) => both,
             Err(error) => return Reply::Rejected(error.to_string()),
@@ -71,12 +73,12 @@ impl Host {
         match (self.executive.get(), request) {
             (_, Request::Probe) => Reply::Booted(self.report.clone()),
             (None, Request::Boot(config)) => self.boot(config),
-            (Some(&executive), request) => self.serve(executive, request, rest),
+            (Some(&executive), request) => self.serve(executive, lane, request, rest),
             (None, _) => Reply::Rejected("the first request must be to boot".into()),
         }
     }
 
-    fn serve(&self, executive: &dyn Executive, request: Request<'_>, rest: &[u8]) -> Reply {
+    fn serve(&self, executive: &dyn Executive, lane: usize, request: Request<'_>, rest: &[u8]) -> Reply {
         match request {
             Request::Deliver { count } => deliver(executive, count, rest),
             Request::Boot(_) | Request::Probe => Reply::Rejected("it has booted".into()),
@@ -90,6 +92,23 @@ impl Host {
                 loaded.map_or_else(failed, Reply::Loaded)
             }
             Request::Unload { driver } => done(executive.unload(driver)),
+            Request::Open { caller, path, access } => {
+                executive.open(caller, path, access).map_or_else(failed, Reply::Opened)
+            }
+            Request::Io { caller, file, what, input, output } => {
+                let (input, output) = (input as usize, output as usize);
+                if input.saturating_add(output) > TRANSFER_BYTES {
+                    return Reply::Rejected("the buffers are larger than the transfer area".into());
+                }
+                let mut first = Vec::new();
+                self.channel.copy_out(transfer_at(lane), input.next_multiple_of(8) + output, &mut first);
+                let mut second = first.split_off(input.next_multiple_of(8));
+                first.truncate(input);
+                let kernel::Completed { status, information } =
+                    executive.io(caller, file, what, &first, &mut second);
+                self.channel.copy_in(transfer_at(lane), &second);
+                Reply::Completed { status, information }
+            }
             Request::Finish => {
                 executive.finish();
                 Reply::Done
@@ -115,7 +134,7 @@ fn run(host: &'static Host, lane: usize) -> ! {
         }
         // SAFETY: the bench leaves a request alone until its reply.
         let request = unsafe { host.channel.slice(at, length) };
-        let reply = host.answer(request);
+        let reply = host.answer(lane, request);
         let last = reply == Reply::Done && matches!(wire::decode(request), Ok((Request::Finish, _)));
         let used = wire::encode(&reply, &mut buffer).unwrap_or(0);
         channel_lane.reply(buffer.get(..used).unwrap_or_default());

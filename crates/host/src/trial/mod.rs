@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use event::{Body, ClientId, DriverId, Event, EventKind, Family, Notification, Record, Stop, StopKind, Time};
-use kernel::Config;
+use kernel::{Completed, Config};
 use nt_abi::{NTSTATUS, STATUS_ACCESS_DENIED, STATUS_SUCCESS, STATUS_UNSUCCESSFUL};
 
 use crate::channel::InFlight;
 use crate::child::Recorder;
 use crate::executive::{Executive, Failure};
-use crate::protocol::Value;
+use crate::protocol::{Caller, Io, Value};
 
 /// What a scripted driver does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,6 +229,15 @@ impl Executive for Trial {
             }
         }
         refusal
+    }
+
+    fn open(&self, _caller: Caller, path: &str, _access: u32) -> Result<u64, Failure> {
+        Err(Failure { status: STATUS_UNSUCCESSFUL, message: format!("scripts have no device {path}") })
+    }
+
+    fn io(&self, _caller: Caller, _file: u64, _what: Io, _input: &[u8], output: &mut [u8]) -> Completed {
+        output.fill(0);
+        Completed { status: STATUS_UNSUCCESSFUL, information: 0 }
     }
 
     fn finish(&self) {

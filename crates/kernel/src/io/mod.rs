@@ -4,7 +4,7 @@
 //!   driver.rs  drivers by id and address; who runs now      file.rs  file objects of images
 //!   load.rs    loading and unloading a driver       device.rs link.rs  devices and how they are found
 //!   irp.rs build.rs  requests                        stack.rs  devices attached to devices
-//!   send.rs    requests of the kernel itself         fs/  the volume: a file system in memory
+//!   send.rs user.rs  requests of the kernel, of programs     fs/  the volume: a file system in memory
 //!   module.rs  PsLoadedModuleList                extension.rs  parts of driver objects
 //!   remove_lock.rs  requests and removals
 //!   shutdown.rs  who is told of a shutdown           query.rs  threads and stacks of requests
@@ -28,6 +28,7 @@ pub mod shutdown;
 pub mod stack;
 #[cfg(test)]
 mod tests;
+pub mod user;
 pub mod vpb;
 mod wait;
 

@@ -83,6 +83,9 @@ unsafe fn request(
             return (STATUS_INSUFFICIENT_RESOURCES, 0);
         }
         (*irp).Tail.Overlay.OriginalFileObject = file;
+        // A driver asks as the kernel; where none runs, a program does. Cleaning up is the kernel's own business.
+        let by_program = super::current_driver().is_none() && !matches!(major, IRP_MJ_CLEANUP | IRP_MJ_CLOSE);
+        (*irp).RequestorMode = i8::from(by_program);
         let stack = next_location(irp);
         stack.MajorFunction = major;
         stack.FileObject = file;

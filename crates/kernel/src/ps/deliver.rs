@@ -149,13 +149,15 @@ impl Kernel {
         let Some(process) = self.ps.cid.lookup::<Eprocess>(exit.process.0, &PROCESS_TYPE) else { return };
         // R-VETO-07: a refused process exits with the status it was refused with.
         process.set_exited(process.refusal().unwrap_or(exit.status), event.time);
+        // Normally the last thread, which has been announced as gone.
+        let context = self.thread_in_context(event.context, event.time);
         if process.origin != Origin::Cloned || self.config.choices.clones == Clones::Told {
-            // Normally the last thread, which has been announced as gone.
-            let context = self.thread_in_context(event.context, event.time);
             walk::process_exited(self, &context, &process);
-            if event.context.process == exit.process {
-                self.forget_thread(&context);
-            }
+        }
+        // The handles go after the routines were told, by the same thread (R-EXIT-01).
+        self.on_thread(&context, || self.ob.handles.process_gone(process.id.0));
+        if event.context.process == exit.process {
+            self.forget_thread(&context);
         }
         self.forget_id(process.last_thread.load(Ordering::Relaxed));
         // The exits of a refused process's threads are moot, so its first one is still there.
@@ -163,7 +165,6 @@ impl Kernel {
             self.forget_id(process.first_thread.0);
         }
         crate::ke::signal_exited(process.kprocess.header());
-        self.ob.handles.process_gone(process.id.0);
         self.ps.cid.remove(process.id.0, &process);
     }
 
@@ -233,7 +234,7 @@ impl Kernel {
     }
 
     /// The thread of a context, with its process, made up if the source never spoke of them.
-    fn thread_in_context(&self, context: ClientId, time: Time) -> Ref<Ethread> {
+    pub(crate) fn thread_in_context(&self, context: ClientId, time: Time) -> Ref<Ethread> {
         let process = self.process_by_id(context.process, time);
         self.thread_of(&process, context.thread, time)
     }
