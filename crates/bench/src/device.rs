@@ -131,7 +131,11 @@ impl Bench {
     /// [`Error::Failed`] when it is not open, [`Error::Stopped`].
     pub fn close(&mut self, file: File) -> Result<(), Error> {
         let closed = self.io(&file, Io::Close, &[], &[])?;
-        if closed.status == STATUS_SUCCESS { Ok(()) } else { Err(failed("the file is not open", closed.status)) }
+        if closed.status == STATUS_SUCCESS {
+            Ok(())
+        } else {
+            Err(failed("the file is not open", closed.status))
+        }
     }
 
     fn io(&mut self, file: &File, what: Io, input: &[u8], output: &[u8]) -> Result<Completed, Error> {

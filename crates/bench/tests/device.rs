@@ -15,7 +15,10 @@ fn open() -> (Bench, Driver, File) {
 fn each_method_has_its_buffers() {
     let (mut bench, _, file) = open();
     let reversed = bench.ioctl(&file, 0x22_2000, b"abc", 8).unwrap();
-    assert_eq!((reversed.status, reversed.information, reversed.output), (STATUS_SUCCESS, 3, b"cba".to_vec()));
+    assert_eq!(
+        (reversed.status, reversed.information, reversed.output),
+        (STATUS_SUCCESS, 3, b"cba".to_vec())
+    );
     let sum = bench.ioctl_with(&file, 0x22_2005, &[], &[1, 2, 200]).unwrap();
     assert_eq!((sum.status, sum.information), (STATUS_SUCCESS, 203));
     let filled = bench.ioctl(&file, 0x22_200A, &[7], 5).unwrap();

@@ -112,6 +112,11 @@ pub(crate) const fn lane_at(lane: usize) -> usize {
 
 const _: () = {
     assert!(RING_BYTES.is_power_of_two());
-    assert!(lane::STRIDE.is_multiple_of(4096) && STAGING.is_multiple_of(4096) && TRANSFERS.is_multiple_of(4096) && SIZE.is_multiple_of(4096));
+    assert!(
+        lane::STRIDE.is_multiple_of(4096)
+            && STAGING.is_multiple_of(4096)
+            && TRANSFERS.is_multiple_of(4096)
+            && SIZE.is_multiple_of(4096)
+    );
     assert!(header::WORDS + header::WORDS_BYTES <= FIRST_LANE);
 };

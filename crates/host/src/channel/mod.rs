@@ -26,8 +26,8 @@ mod spin;
 pub(crate) use futex::wait;
 pub(crate) use lane::{Ask, InFlight, Lane, Waited};
 pub(crate) use layout::{
-    LANES, MAX_RECORD, REPLY_BYTES, REQUEST_BYTES, STAGING, STAGING_BYTES, SYSTEM_LANE, TRANSFER_BYTES, USER_PAGE,
-    header, transfer_at,
+    LANES, MAX_RECORD, REPLY_BYTES, REQUEST_BYTES, STAGING, STAGING_BYTES, SYSTEM_LANE, TRANSFER_BYTES,
+    USER_PAGE, header, transfer_at,
 };
 pub(crate) use memory::Channel;
 pub(crate) use ring::{Consumer, Producer};
