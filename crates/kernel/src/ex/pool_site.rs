@@ -17,9 +17,12 @@ impl Site {
     pub(crate) fn with_callers() -> Self {
         let mut site = Self::default();
         // The walk begins at a place of ours, which says nothing.
-        let frames = crate::ke::stop::driver_stack().into_iter().filter(|frame| frame.module.is_some());
-        for (place, frame) in site.0.iter_mut().zip(frames) {
-            *place = frame.address;
+        let frames = crate::ke::stop::driver_stack().into_iter().map(|frame| frame.address);
+        let in_driver = |&address: &u64| {
+            usize::try_from(address).is_ok_and(|address| machine::images::find(address).is_some())
+        };
+        for (place, address) in site.0.iter_mut().zip(frames.filter(in_driver)) {
+            *place = address;
         }
         site
     }
