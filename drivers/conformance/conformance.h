@@ -7,7 +7,7 @@
  *
  *   SuiteStart    registers and checks what can be checked at once; called by DriverEntry
  *   SuitePhase    the program says that phase N begins; the driver looks back at what it saw of the phase before
- *   SuiteStop     removes what SuiteStart registered; called by DriverUnload
+ *   SuiteStop     removes what SuiteStart registered, and looks back at all; called by phase 0, or by DriverUnload
  *
  * Lines, printed and kept:
  *
@@ -31,7 +31,7 @@
 /* Control codes, all buffered and for anybody who opened the device. */
 /* Out: CONFORMANCE_RESULT. */
 #define IOCTL_CONFORMANCE_RESULT CTL_CODE(FILE_DEVICE_UNKNOWN, 0x800, METHOD_BUFFERED, FILE_ANY_ACCESS)
-/* In: the number of the phase that begins, a ULONG. */
+/* In: the number of the phase that begins, a ULONG; 0 ends the suite, so that all its lines can be read. */
 #define IOCTL_CONFORMANCE_PHASE CTL_CODE(FILE_DEVICE_UNKNOWN, 0x801, METHOD_BUFFERED, FILE_ANY_ACCESS)
 /* In: an offset, a ULONG. Out: the bytes of the log from there, as many as fit; none at its end. */
 #define IOCTL_CONFORMANCE_LINES CTL_CODE(FILE_DEVICE_UNKNOWN, 0x802, METHOD_BUFFERED, FILE_ANY_ACCESS)
@@ -74,9 +74,9 @@ static VOID SuiteStop(VOID);
 
 /* The Windows that runs. */
 static ULONG Build;
-static volatile LONG Checks, Failures, Todos, Skips;
+static volatile LONG Checks, Failures, Todos, Skips, Finished;
 
-#define LOG_BYTES 0x20000
+#define LOG_BYTES 0x100000
 static CHAR Log[LOG_BYTES];
 static volatile LONG LogUsed;
 
@@ -164,6 +164,15 @@ static inline BOOLEAN HasIntegrity(PDRIVER_OBJECT DriverObject)
     return (*(PUSHORT)(header + 24 + 70) & 0x0080) != 0;
 }
 
+/* Ends the suite, once. */
+static VOID Finish(VOID)
+{
+    if (InterlockedExchange(&Finished, 1))
+        return;
+    SuiteStop();
+    Say("conformance: done " SUITE " checks=%u failures=%u todo=%u skips=%u", Checks, Failures, Todos, Skips);
+}
+
 static NTSTATUS Complete(PIRP Irp, NTSTATUS Status, ULONG_PTR Information)
 {
     Irp->IoStatus.Status = Status;
@@ -200,7 +209,10 @@ static NTSTATUS NTAPI Control(PDEVICE_OBJECT Device, PIRP Irp)
     case IOCTL_CONFORMANCE_PHASE:
         if (in < sizeof(ULONG))
             return Complete(Irp, STATUS_INVALID_PARAMETER, 0);
-        SuitePhase(*(PULONG)buffer);
+        if (*(PULONG)buffer == 0)
+            Finish();
+        else
+            SuitePhase(*(PULONG)buffer);
         return Complete(Irp, STATUS_SUCCESS, 0);
     case IOCTL_CONFORMANCE_LINES: {
         ULONG used = (ULONG)LogUsed < LOG_BYTES ? (ULONG)LogUsed : LOG_BYTES, from, count;
@@ -219,18 +231,14 @@ static NTSTATUS NTAPI Control(PDEVICE_OBJECT Device, PIRP Irp)
     }
 }
 
-static VOID Done(VOID)
-{
-    Say("conformance: done " SUITE " checks=%u failures=%u todo=%u skips=%u", Checks, Failures, Todos, Skips);
-}
-
 static VOID NTAPI Unload(PDRIVER_OBJECT DriverObject)
 {
     UNICODE_STRING link;
-    equal("R-UNL-06", KeGetCurrentIrql(), PASSIVE_LEVEL, "DriverUnload is called at PASSIVE_LEVEL");
-    equal("R-UNL-06", PsGetCurrentProcessId(), 4, "DriverUnload is called in the System process");
-    SuiteStop();
-    Done();
+    if (!Finished) {
+        equal("R-UNL-06", KeGetCurrentIrql(), PASSIVE_LEVEL, "DriverUnload is called at PASSIVE_LEVEL");
+        equal("R-UNL-06", PsGetCurrentProcessId(), 4, "DriverUnload is called in the System process");
+    }
+    Finish();
     RtlInitUnicodeString(&link, L"\\DosDevices\\" SUITE_DEVICE);
     IoDeleteSymbolicLink(&link);
     if (DriverObject->DeviceObject != NULL)
