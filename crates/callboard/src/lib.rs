@@ -34,6 +34,7 @@
 
 pub mod exit;
 mod live_bench;
+pub mod stress;
 mod symbolise;
 
 pub use ::bench;

@@ -57,6 +57,7 @@ impl Kernel {
         crate::mm::lookup::start(self.config.profile);
         crate::ob::types::start(self);
         crate::io::device::start(self);
+        crate::stress::start(self);
     }
 
     /// Makes the calling thread, a processor, run a system thread: what drivers are loaded on, and what a

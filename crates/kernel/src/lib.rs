@@ -49,6 +49,7 @@ mod recorder;
 pub mod rtl;
 pub mod rule;
 pub mod se;
+mod stress;
 #[cfg(test)]
 mod testing;
 pub mod zw;

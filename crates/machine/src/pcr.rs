@@ -16,6 +16,7 @@ use std::mem::offset_of;
 use crate::call::{AbandonPoint, Edge};
 use crate::fault::cpu::Cpu;
 use crate::fault::step::Step;
+use crate::preempt::Preempt;
 use crate::seh::entry::Anchor;
 
 /// Where the processor control block starts in the region.
@@ -110,6 +111,8 @@ pub struct Private {
     pub(crate) signal_depth: Cell<u32>,
     /// The instruction that is being executed by itself, if any.
     pub(crate) step: Cell<Step>,
+    /// How many instructions until this processor is preempted.
+    pub(crate) preempt: Cell<Preempt>,
     /// The page fault that was retried last, and how often: instruction, address, count.
     pub(crate) retried: Cell<(u64, u64, u32)>,
     /// The registers of the exception that was continued last without any change to them, and how often.

@@ -142,6 +142,7 @@ pub trait Platform: Sync {
 }
 
 static PLATFORM: OnceLock<&'static dyn Platform> = OnceLock::new();
+static INTERPOSED: OnceLock<&'static dyn Platform> = OnceLock::new();
 static ASYMMETRIC: AtomicBool = AtomicBool::new(false);
 
 /// Installs the platform for the life of the process; `false` when one is installed (or was already used).
@@ -156,8 +157,19 @@ pub fn install_platform(platform: &'static dyn Platform, asymmetric: bool) -> bo
     installed
 }
 
-/// The installed platform, or [`Hosted`] when none was installed before the first use.
+/// Puts a platform in front of the installed one, for the life of the process; `false` when there is one already.
+///
+/// For a kernel that decides itself which thread goes on: it may come after the first use, as every wait names its
+/// word and is asked for anew. Fences stay those of the platform behind it.
+pub fn interpose_platform(platform: &'static dyn Platform) -> bool {
+    INTERPOSED.set(platform).is_ok()
+}
+
+/// The interposed platform, or the installed one, or [`Hosted`] when none was installed before the first use.
 pub fn platform() -> &'static dyn Platform {
+    if let Some(interposed) = INTERPOSED.get() {
+        return *interposed;
+    }
     *PLATFORM.get_or_init(|| {
         let hosted = Hosted::instance();
         ASYMMETRIC.store(hosted.has_membarrier(), Ordering::SeqCst);

@@ -12,6 +12,7 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on fails")]
 
+mod bugs;
 mod commands;
 mod conformance;
 mod drivers;

@@ -88,6 +88,7 @@ impl Kernel {
     /// See [`LoadError`]. Whatever the error, the driver's image is gone then.
     pub fn load_driver(&'static self, name: &str, path: &str, file: &[u8]) -> Result<DriverId, LoadError> {
         let _one_at_a_time = self.io.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        let _request = crate::stress::enter();
         let id = self.io.next_id().ok_or(LoadError::TooMany)?;
         let bytes = file;
         let file = pe_image::parse(file).map_err(ImageError::from)?;
@@ -174,6 +175,7 @@ impl Kernel {
     /// See [`UnloadError`].
     pub fn unload_driver(&'static self, id: DriverId) -> Result<(), UnloadError> {
         let _one_at_a_time = self.io.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        let _request = crate::stress::enter();
         let driver = self.io.driver(id).filter(|driver| driver.is_loaded()).ok_or(UnloadError::NotLoaded)?;
         let object = driver.object.as_ptr();
         // SAFETY: the object is alive; the driver may have written to it, so it is read as memory.
@@ -184,6 +186,7 @@ impl Kernel {
         };
         let began = crate::ke::time::monotonic();
         let unload = (unload as *const ()).expose_provenance();
+        crate::stress::unloading();
         as_driver(Some(id), unload as u64, || {
             // SAFETY: what the driver said its unload routine is; a wrong address faults as the driver's fault.
             self.balanced("DriverUnload", unload, || unsafe {

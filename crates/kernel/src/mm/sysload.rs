@@ -101,7 +101,7 @@ fn bind(module: &str, symbol: Symbol<'_>, config: &Config) -> Result<Resolution,
         return Ok(Resolution::Missing(missing(module, &symbol.to_string())));
     };
     match export::lookup(module, name, config) {
-        Lookup::Found(export) => Ok(Resolution::Address(export.address.0.expose_provenance())),
+        Lookup::Found(export) => Ok(Resolution::Address(crate::stress::hooked(export))),
         Lookup::NotInProfile(export) => Err(ImageError::NotInProfile {
             module: module.to_owned(),
             name: name.to_owned(),

@@ -37,6 +37,7 @@ impl Kernel {
     /// The calling thread must be a processor at PASSIVE_LEVEL. Events of one process must come in their
     /// order and not at once; events of different processes may come at once on different processors.
     pub fn deliver_event(&self, event: &Event<'_>) -> Option<Refusal> {
+        let _request = crate::stress::enter();
         if self.is_moot(event) {
             return None;
         }

@@ -233,6 +233,9 @@ impl Kernel {
             removed: false,
             status,
         });
+        if status.is_success() {
+            crate::stress::registered();
+        }
         status
     }
 

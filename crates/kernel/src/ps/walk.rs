@@ -238,7 +238,9 @@ fn thread_walk(
 pub(super) fn invoke(routine: usize, first: u64, second: u64, third: u64) {
     // SAFETY: a routine that a driver registered, with the arguments its flavour asks for; what goes wrong in it
     // is the driver's fault, which the machine turns into a stop.
-    unsafe { machine::call3(routine, first, second, third) };
+    crate::stress::invoke(|| unsafe {
+        machine::call3(routine, first, second, third);
+    });
 }
 
 fn poison(info: &mut PS_CREATE_NOTIFY_INFO) {

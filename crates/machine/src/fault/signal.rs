@@ -15,7 +15,7 @@ use crate::pcr::Kpcr;
 use crate::processor::attached;
 use crate::stop::BugCheck;
 use crate::supervisor::supervisor;
-use crate::{crt, guarded, last_resort};
+use crate::{crt, guarded, last_resort, preempt};
 
 const SIGNALS: [libc::c_int; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP];
 
@@ -117,6 +117,9 @@ fn not_ours(signal: libc::c_int) {
 }
 
 fn on_trap(kpcr: &Kpcr, trap: &Trap, cpu: &mut Cpu, frame: &libc::ucontext_t) {
+    if trap.number == trap::DEBUG && preempt::stepped(kpcr, cpu) {
+        return;
+    }
     let depth = &kpcr.private.signal_depth;
     if guarded::is_guarded(cpu.rip as usize) {
         // Also from within the handler, which reads instructions and stacks like this.

@@ -1,0 +1,150 @@
+//! A driver under stress, without a command to watch: one bench per seed, with an event load of its own.
+//!
+//! The kernel of a stressed bench provokes: see docs/stress.md. What is added here is a load that gives it the
+//! occasion: processes that live and die, an unload in the middle of them, and some that come after. The same
+//! seed gives the same records, whatever else the machine does.
+
+use std::time::Duration;
+
+use event::{
+    Body, ClientId, Event, EventKind, Finding, Image, Name, Process, ProcessExit, ProcessId, Record, Severity,
+    Stop, Thread, ThreadExit, ThreadId, Time,
+};
+use host::{Bench, BenchError, BenchOptions};
+use nt_abi::{NTSTATUS, STATUS_SUCCESS};
+
+/// Processes that live before the driver is unloaded.
+const LIVES_BEFORE: u32 = 3;
+/// Processes that live after it.
+const LIVES_AFTER: u32 = 1;
+/// The clock of the load: 2025-01-01, in units of 100 ns since 1601.
+const START: i64 = 133_801_632_000_000_000;
+/// The process that creates all others.
+const CREATOR: ClientId = ClientId { process: ProcessId(400), thread: ThreadId(404) };
+
+/// A driver to be stressed.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// Its service.
+    pub service: String,
+    /// Where its file is, for reports.
+    pub path: String,
+    /// The file.
+    pub image: Vec<u8>,
+    /// How its benches are; the seed is filled in.
+    pub options: BenchOptions,
+}
+
+impl Subject {
+    /// A driver with the options of a bench for stress: a batch is waited for until it is done.
+    pub fn new(service: &str, path: &str, image: Vec<u8>, mut options: BenchOptions) -> Self {
+        options.patience = Duration::from_secs(600);
+        Self { service: service.into(), path: path.into(), image, options }
+    }
+}
+
+/// What a seed led to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// The end of the host, where it did not end well.
+    pub stop: Option<Stop<'static>>,
+    /// The rules that were broken, without mere advice.
+    pub findings: Vec<Finding<'static>>,
+    /// What the driver was refused with, where it was not loaded: it may, when memory is low.
+    pub not_loaded: Option<NTSTATUS>,
+}
+
+impl Outcome {
+    /// Whether the driver did nothing wrong.
+    pub fn is_silent(&self) -> bool {
+        self.stop.is_none() && self.findings.is_empty()
+    }
+
+    fn note(&mut self, record: Record<'static>) {
+        match record.body {
+            Body::Stop(stop) => self.stop = Some(stop),
+            Body::Finding(finding) if finding.severity == Severity::Error => self.findings.push(finding),
+            _ => {}
+        }
+    }
+}
+
+/// Runs a driver through one seed and hands over every record.
+///
+/// # Errors
+/// When there is no bench to be had, or the file is no driver. A host that dies is an outcome.
+pub fn run(
+    subject: &Subject,
+    seed: u64,
+    each: &mut dyn FnMut(&Record<'static>),
+) -> Result<Outcome, BenchError> {
+    let mut options = subject.options.clone();
+    options.config.stress = Some(seed);
+    let mut bench = Bench::start(options)?;
+    let mut outcome = Outcome::default();
+    let driven = drive(subject, &mut bench, &mut outcome);
+    bench.drain(&mut |record| {
+        each(&record);
+        outcome.note(record);
+    });
+    match driven {
+        Err(BenchError::Gone) | Ok(()) => Ok(outcome),
+        Err(error) => Err(error),
+    }
+}
+
+fn drive(subject: &Subject, bench: &mut Bench, outcome: &mut Outcome) -> Result<(), BenchError> {
+    let driver = match bench.load(&subject.service, &subject.path, &subject.image) {
+        Err(BenchError::Load { status, .. }) => {
+            outcome.not_loaded = Some(status);
+            None
+        }
+        other => Some(other?),
+    };
+    for number in 0..LIVES_BEFORE {
+        bench.deliver(&life(number));
+    }
+    if let Some(driver) = driver {
+        match bench.unload(driver) {
+            // One without DriverUnload stays.
+            Ok(()) | Err(BenchError::Unload { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    for number in LIVES_BEFORE..LIVES_BEFORE + LIVES_AFTER {
+        bench.deliver(&life(number));
+    }
+    bench.finish()
+}
+
+/// An ordinary process, from its creation to its exit.
+fn life(number: u32) -> Vec<Event<'static>> {
+    let base = 1000 + number * 100;
+    let own = ClientId { process: ProcessId(base), thread: ThreadId(base + 4) };
+    let time = Time(START + i64::from(number) * 10_000);
+    let name = |nt: &'static str| Some(Name { nt: nt.into(), host: None });
+    let image = |file, base, size| {
+        EventKind::ImageLoad(Image { process: own.process, name: name(file), base, size, ..Image::default() })
+    };
+    let main = r"\Device\HarddiskVolume1\Windows\System32\whoami.exe";
+    let process = Process {
+        process: own.process,
+        parent: CREATOR.process,
+        creator: CREATOR,
+        first_thread: own.thread,
+        image: name(main),
+        command_line: Some("whoami /all".into()),
+        open_name_available: true,
+        ..Process::default()
+    };
+    let events = [
+        (CREATOR, EventKind::ProcessCreate(process)),
+        (CREATOR, EventKind::ThreadCreate(Thread { thread: own })),
+        (own, image(main, 0x1_4000_0000, 0x1_2000)),
+        (own, image(r"\Device\HarddiskVolume1\Windows\System32\ntdll.dll", 0x7FFE_0000_0000, 0x1F_8000)),
+        (own, EventKind::ThreadExit(ThreadExit { thread: own, status: STATUS_SUCCESS })),
+        (own, EventKind::ProcessExit(ProcessExit { process: own.process, status: STATUS_SUCCESS })),
+    ];
+    let told = |(context, kind)| Event { time, context, kind, conditions: event::Conditions::default() };
+    events.into_iter().map(told).collect()
+}
