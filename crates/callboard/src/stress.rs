@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use event::{
-    Body, ClientId, Event, EventKind, Finding, Image, Name, Process, ProcessExit, ProcessId, Record, Severity,
-    Stop, Thread, ThreadExit, ThreadId, Time,
+    Body, ClientId, Event, EventKind, Image, Name, Process, ProcessExit, ProcessId, Record, Severity, StopKind,
+    Thread, ThreadExit, ThreadId, Time,
 };
 use host::{Bench, BenchError, BenchOptions};
 use nt_abi::{NTSTATUS, STATUS_SUCCESS};
@@ -47,11 +47,33 @@ impl Subject {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// The end of the host, where it did not end well.
-    pub stop: Option<Stop<'static>>,
+    pub stop: Option<Stop>,
     /// The rules that were broken, without mere advice.
-    pub findings: Vec<Finding<'static>>,
+    pub findings: Vec<Finding>,
     /// What the driver was refused with, where it was not loaded: it may, when memory is low.
     pub not_loaded: Option<NTSTATUS>,
+}
+
+/// How a host ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// Why.
+    pub kind: StopKind,
+    /// The bug check, or 0.
+    pub code: u32,
+    /// Its parameters.
+    pub parameters: [u64; 4],
+    /// What happened.
+    pub message: String,
+}
+
+/// A rule that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Its id.
+    pub rule: String,
+    /// What happened.
+    pub message: String,
 }
 
 impl Outcome {
@@ -60,10 +82,20 @@ impl Outcome {
         self.stop.is_none() && self.findings.is_empty()
     }
 
-    fn note(&mut self, record: Record<'static>) {
-        match record.body {
-            Body::Stop(stop) => self.stop = Some(stop),
-            Body::Finding(finding) if finding.severity == Severity::Error => self.findings.push(finding),
+    fn note(&mut self, record: &Record<'_>) {
+        match &record.body {
+            Body::Stop(stop) => {
+                self.stop = Some(Stop {
+                    kind: stop.kind,
+                    code: stop.code,
+                    parameters: stop.parameters,
+                    message: stop.message.to_string(),
+                });
+            }
+            Body::Finding(finding) if finding.severity == Severity::Error => {
+                let (rule, message) = (finding.rule.to_string(), finding.message.to_string());
+                self.findings.push(Finding { rule, message });
+            }
             _ => {}
         }
     }
@@ -76,7 +108,7 @@ impl Outcome {
 pub fn run(
     subject: &Subject,
     seed: u64,
-    each: &mut dyn FnMut(&Record<'static>),
+    each: &mut dyn FnMut(&Record<'_>),
 ) -> Result<Outcome, BenchError> {
     let mut options = subject.options.clone();
     options.config.stress = Some(seed);
@@ -84,7 +116,7 @@ pub fn run(
     let mut outcome = Outcome::default();
     let driven = drive(subject, &mut bench, &mut outcome);
     bench.drain(&mut |record| {
-        each(&record);
+        each(record);
         outcome.note(record);
     });
     match driven {

@@ -1,0 +1,77 @@
+/*
+ * BUG-03, second half corrected: the twin of bug-03b
+ *
+ * The exit of a process with live children notes that, and goes on.
+ */
+#include "bugs.h"
+
+typedef struct _WATCHED {
+    LIST_ENTRY Link;
+    HANDLE Process;
+    HANDLE Parent;
+} WATCHED;
+
+static FAST_MUTEX Lock;
+static LIST_ENTRY List;
+static LONG Orphaned;
+
+static BOOLEAN HasChildren(HANDLE ProcessId)
+{
+    BOOLEAN found = FALSE;
+    ExAcquireFastMutex(&Lock);
+    for (PLIST_ENTRY link = List.Flink; link != &List; link = link->Flink)
+        if (CONTAINING_RECORD(link, WATCHED, Link)->Parent == ProcessId)
+            found = TRUE;
+    ExReleaseFastMutex(&Lock);
+    return found;
+}
+
+static VOID Forget(HANDLE ProcessId)
+{
+    WATCHED *found = NULL;
+    ExAcquireFastMutex(&Lock);
+    for (PLIST_ENTRY link = List.Flink; link != &List && found == NULL; link = link->Flink)
+        if (CONTAINING_RECORD(link, WATCHED, Link)->Process == ProcessId)
+            found = CONTAINING_RECORD(link, WATCHED, Link);
+    if (found != NULL)
+        RemoveEntryList(&found->Link);
+    ExReleaseFastMutex(&Lock);
+    if (found != NULL)
+        ExFreePoolWithTag(found, TAG);
+}
+
+static VOID NTAPI OnProcess(HANDLE ParentId, HANDLE ProcessId, BOOLEAN Create)
+{
+    WATCHED *watched;
+    if (Create) {
+        watched = ExAllocatePoolWithTag(NonPagedPool, sizeof(*watched), TAG);
+        if (watched == NULL)
+            return;
+        watched->Process = ProcessId;
+        watched->Parent = ParentId;
+        ExAcquireFastMutex(&Lock);
+        InsertTailList(&List, &watched->Link);
+        ExReleaseFastMutex(&Lock);
+        return;
+    }
+    if (HasChildren(ProcessId))
+        InterlockedIncrement(&Orphaned);
+    Forget(ProcessId);
+}
+
+static VOID NTAPI Unload(PDRIVER_OBJECT DriverObject)
+{
+    UNREFERENCED_PARAMETER(DriverObject);
+    PsSetCreateProcessNotifyRoutine(OnProcess, TRUE);
+    while (!IsListEmpty(&List))
+        ExFreePoolWithTag(CONTAINING_RECORD(RemoveHeadList(&List), WATCHED, Link), TAG);
+}
+
+NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
+{
+    UNREFERENCED_PARAMETER(RegistryPath);
+    DriverObject->DriverUnload = Unload;
+    ExInitializeFastMutex(&Lock);
+    InitializeListHead(&List);
+    return PsSetCreateProcessNotifyRoutine(OnProcess, FALSE);
+}
