@@ -37,7 +37,8 @@ static VOID NTAPI OnProcess(HANDLE ParentId, HANDLE ProcessId, BOOLEAN Create)
         watched = ExAllocatePoolWithTag(NonPagedPool, sizeof(*watched), TAG);
         if (watched == NULL)
             return;
-        RtlZeroMemory(watched, sizeof(*watched));
+        watched->Images = 0;
+        watched->Threads = 0;
         watched->Process = ProcessId;
         ExAcquireFastMutex(&Globals->Lock);
         InsertTailList(&Globals->List, &watched->Link);

@@ -26,8 +26,10 @@ static TABLE *Room(VOID)
     larger = ExAllocatePoolWithTag(NonPagedPool, SIZE(table->Capacity * 2), TAG);
     if (larger == NULL)
         return NULL;
-    RtlCopyMemory(larger, table, SIZE(table->Count));
     larger->Capacity = table->Capacity * 2;
+    larger->Count = table->Count;
+    for (ULONG i = 0; i < table->Count; i++)
+        larger->Processes[i] = table->Processes[i];
     Table = larger;
     ExFreePoolWithTag(table, TAG);
     return larger;

@@ -4,14 +4,7 @@
 
 #include "../tests/common.h"
 
-#define TAG 'gubC'
-
-/* mingw-w64's header has these for later versions only. */
-NTKERNELAPI PEPROCESS NTAPI PsGetCurrentProcess(VOID);
-
-static inline HANDLE IdOf(ULONG64 Id)
-{
-    return (HANDLE)(ULONG_PTR)Id;
-}
+/* "CugB". */
+#define TAG 0x42677543
 
 #endif

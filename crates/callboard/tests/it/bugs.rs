@@ -1,7 +1,8 @@
 //! The known defects of real drivers: each is found by some seed, and its corrected twin by none.
 
 use callboard::stress::{self, Outcome, Subject};
-use callboard::{BenchOptions, Profile};
+use callboard::Profile;
+use callboard::host::BenchOptions;
 
 use crate::support::driver;
 
