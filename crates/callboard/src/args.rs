@@ -22,6 +22,19 @@ Exit codes:
   126    the command was refused by a driver, or cannot be executed
   127    the command was not found";
 
+const STRESS_EXAMPLES: &str = "\
+Examples:
+  callboard stress my-driver.sys
+      1000 seeds, 60 seconds: ends at the first seed that finds something
+  callboard stress my-driver.sys --seed 17
+      what happens under seed 17, again
+
+Exit codes:
+  0    nothing was found
+  120  the driver stopped the machine: bug check, hang
+  122  DriverEntry returned an error under every seed
+  124  there were findings";
+
 const RUN_EXAMPLES: &str = "\
 Examples:
   callboard run -- sh -c 'uname -a; ls /'
@@ -49,8 +62,50 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run a command and tell drivers of everything it does
     Run(Run),
-    /// Show what a driver is: headers, imports, notify routines, exception handling
+    /// Provoke a driver with seeded interleavings, missing names and low pool, until it does something wrong.
+///
+/// Each seed is a fresh bench with processes of its own: some live inside of the driver's calls that register
+/// routines, some while it is unloaded, and between any two of its kernel calls another processor may go on. The same
+/// seed does the same again. What is provoked may all happen on Windows; docs/stress.md lists it.
+#[derive(Debug, Args)]
+#[command(after_help = STRESS_EXAMPLES)]
+pub(crate) struct Stress {
+    /// The driver's file; the built-in driver when left out
+    #[arg(value_name = "DRIVER.sys")]
+    pub(crate) driver: Option<PathBuf>,
+
+    /// One seed only, and show everything that happens
+    #[arg(long, value_name = "SEED", conflicts_with_all = ["seeds", "first", "time", "jobs"])]
+    pub(crate) seed: Option<u64>,
+
+    /// How many seeds are tried
+    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    pub(crate) seeds: u64,
+
+    /// The seed to begin with
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    pub(crate) first: u64,
+
+    /// No new seed is tried after so many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub(crate) time: Duration,
+
+    /// How many seeds are tried at once
+    #[arg(short, long, value_name = "COUNT", default_value_t = 2)]
+    pub(crate) jobs: usize,
+
+    #[command(flatten)]
+    pub(crate) profile: ProfileArgument,
+
+    /// Run the driver even where this machine cannot confine it (only for a driver that you trust)
+    #[arg(long)]
+    pub(crate) unsafe_no_sandbox: bool,
+}
+
+/// Show what a driver is: headers, imports, notify routines, exception handling
     Inspect(Inspect),
+    /// Provoke a driver with seeded interleavings, missing names and low pool, until it does something wrong
+    Stress(Stress),
     /// List the kernel routines that drivers can import
     Exports(Exports),
     /// Try what this machine allows, and say what is missing
@@ -120,6 +175,10 @@ pub(crate) struct Run {
     /// How pool memory is given out
     #[arg(long, value_enum, default_value_t = PoolArgument::Fast)]
     pub(crate) pool: PoolArgument,
+
+    /// Provoke the drivers as `callboard stress` does, with the choices of this seed: `seed=7`, or `7`
+    #[arg(long, value_name = "seed=SEED", value_parser = seed)]
+    pub(crate) stress: Option<u64>,
 
     /// End with exit code 124 when a driver broke a rule
     #[arg(long)]
@@ -224,8 +283,13 @@ fn choice(text: &str) -> Result<Chosen, String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
+fn seed(text: &str) -> Result<u64, String> {
+    let number = text.strip_prefix("seed=").unwrap_or(text);
+    number.parse().map_err(|_| "not a seed: write seed=7; for many seeds there is `callboard stress`".to_owned())
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    let seconds: f64 = text.strip_suffix('s').unwrap_or(text).parse().map_err(|_| "not a number of seconds".to_owned())?;
     Duration::try_from_secs_f64(seconds)
         .ok()
         .filter(|duration| !duration.is_zero())

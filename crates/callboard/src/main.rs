@@ -9,6 +9,7 @@ mod listing;
 mod run;
 mod setting;
 mod sinks;
+mod stressing;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::try_parse().unwrap_or_else(|error| refuse(&error));
     let outcome = match arguments.command {
         Command::Run(run) => run::run(&run),
+        Command::Stress(arguments) => stressing::stress(&arguments),
         Command::Inspect(inspect) => inspect::inspect(&inspect),
         Command::Exports(exports) => listing::exports(&exports),
         Command::Doctor => doctor::doctor(),

@@ -64,6 +64,7 @@ pub(crate) fn run(run: &Run) -> Outcome {
 fn options(run: &Run) -> Result<BenchOptions, Failure> {
     let mut options = BenchOptions::new(run.profile.os);
     options.watchdog = run.watchdog;
+    options.config.stress = run.stress;
     for (name, value) in &run.choices {
         options.config.choices.set(name, value).map_err(|error| Failure::new(exit::USAGE, error))?;
     }

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use event::{
-    Body, ClientId, Event, EventKind, Image, Name, Process, ProcessExit, ProcessId, Record, Severity, StopKind,
-    Thread, ThreadExit, ThreadId, Time,
+    Body, ClientId, Event, EventKind, Image, Name, Process, ProcessExit, ProcessId, Record, Severity,
+    StopKind, Thread, ThreadExit, ThreadId, Time,
 };
 use host::{Bench, BenchError, BenchOptions};
 use nt_abi::{NTSTATUS, STATUS_SUCCESS};
@@ -105,11 +105,7 @@ impl Outcome {
 ///
 /// # Errors
 /// When there is no bench to be had, or the file is no driver. A host that dies is an outcome.
-pub fn run(
-    subject: &Subject,
-    seed: u64,
-    each: &mut dyn FnMut(&Record<'_>),
-) -> Result<Outcome, BenchError> {
+pub fn run(subject: &Subject, seed: u64, each: &mut dyn FnMut(&Record<'_>)) -> Result<Outcome, BenchError> {
     let mut options = subject.options.clone();
     options.config.stress = Some(seed);
     let mut bench = Bench::start(options)?;

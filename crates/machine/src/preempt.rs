@@ -11,7 +11,7 @@ use crate::pcr::Kpcr;
 use crate::processor::attached;
 
 /// How many of our own instructions are stepped through before the flag is given up.
-const OWN_LIMIT: u32 = 20_000;
+const OWN_LIMIT: u32 = 4_000;
 
 /// What is left to count; nothing while not armed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,6 +53,15 @@ pub fn disarm() {
     };
     // The instruction that clears the flag is the last that traps.
     kpcr.private.preempt.set(Preempt::default());
+}
+
+/// Ends the counting for a while, and answers what was left: [`arm`] goes on with it.
+pub fn pause() -> u32 {
+    let left = attached().map_or(0, |kpcr| kpcr.private.preempt.get().driver);
+    if left != 0 {
+        disarm();
+    }
+    left
 }
 
 /// A trap after one instruction; `false` when it is not of our making.

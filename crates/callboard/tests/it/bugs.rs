@@ -1,8 +1,8 @@
 //! The known defects of real drivers: each is found by some seed, and its corrected twin by none.
 
-use callboard::stress::{self, Outcome, Subject};
 use callboard::Profile;
 use callboard::host::BenchOptions;
+use callboard::stress::{self, Outcome, Subject};
 
 use crate::support::driver;
 
@@ -29,8 +29,12 @@ fn survey() {
         })
         .unwrap();
         if !outcome.is_silent() {
-            let stop = outcome.stop.as_ref().map(|stop| (stop.kind, stop.code, stop.parameters, stop.message.clone()));
-            let findings: Vec<_> = outcome.findings.iter().map(|it| (it.rule.clone(), it.message.clone())).collect();
+            let stop = outcome
+                .stop
+                .as_ref()
+                .map(|stop| (stop.kind, stop.code, stop.parameters, stop.message.clone()));
+            let findings: Vec<_> =
+                outcome.findings.iter().map(|it| (it.rule.clone(), it.message.clone())).collect();
             eprintln!("seed {seed}: {stop:?} {findings:?}");
         } else if let Some(status) = outcome.not_loaded {
             eprintln!("seed {seed}: not loaded: {status}");

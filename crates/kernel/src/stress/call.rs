@@ -5,11 +5,12 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use event::{ClientId, Event, EventKind, ProcessId, Thread, ThreadExit, ThreadId};
+use event::{ClientId, Conditions, Event, EventKind, ProcessId, Thread, ThreadExit, ThreadId};
 use nt_abi::STATUS_SUCCESS;
 
+use super::schedule::Scheduler;
 use crate::export::{Export, Kind};
-use crate::{kernel, ke};
+use crate::{ke, kernel};
 
 /// How many imports can be hooked; those beyond are called without a point.
 const STUBS: usize = 1024;
@@ -114,17 +115,16 @@ unsafe extern "win64" fn called(at: usize) -> usize {
     };
     let Some(export) = export else { std::process::abort() };
     if let Some(stress) = super::stress() {
+        let steps = machine::preempt::pause();
         stress.scheduler.point(3);
-        let reaches = REACH_OTHERS.contains(&export.name) && machine::irql::current() == machine::Irql::PASSIVE;
-        if reaches && schedule_is_ours() && stress.scheduler.ask(|dice| dice.one_in(2)) {
+        let reaches =
+            REACH_OTHERS.contains(&export.name) && machine::irql::current() == machine::Irql::PASSIVE;
+        if reaches && Scheduler::is_task() && stress.scheduler.ask(|dice| dice.one_in(2)) {
             somebody_creates_a_thread();
         }
+        machine::preempt::arm(steps);
     }
     export.address.0.expose_provenance()
-}
-
-fn schedule_is_ours() -> bool {
-    super::Scheduler::is_task()
 }
 
 /// Another driver, which works on this thread's behalf, creates a system thread (R-RACE-04, BUG-07).
@@ -132,7 +132,12 @@ fn somebody_creates_a_thread() {
     let Some(current) = crate::ps::thread::current() else { return };
     let kernel = kernel();
     let thread = ClientId { process: ProcessId::SYSTEM, thread: ThreadId(super::lives::new_id()) };
-    let event = |kind| Event { time: ke::time::now(), context: current.client_id(), kind, conditions: Default::default() };
+    let event = |kind| Event {
+        time: ke::time::now(),
+        context: current.client_id(),
+        kind,
+        conditions: Conditions::default(),
+    };
     kernel.deliver_event(&event(EventKind::ThreadCreate(Thread { thread })));
     let exit = EventKind::ThreadExit(ThreadExit { thread, status: STATUS_SUCCESS });
     kernel.deliver_event(&Event { context: thread, ..event(exit) });

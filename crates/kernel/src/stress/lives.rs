@@ -47,7 +47,10 @@ pub(super) fn run(kernel: &'static Kernel, scheduler: &'static Scheduler, task: 
         process: creator.process,
         parent: ProcessId::SYSTEM,
         first_thread: creator.thread,
-        image: Some(Name { nt: format!(r"\Device\HarddiskVolume1\Stress\service{number}.exe").into(), host: None }),
+        image: Some(Name {
+            nt: format!(r"\Device\HarddiskVolume1\Stress\service{number}.exe").into(),
+            host: None,
+        }),
         ..Process::default()
     };
     let mut life = Life { kernel, scheduler, creator, conditions: Conditions::default() };
@@ -159,7 +162,10 @@ impl Life {
 
     fn exit(&self, last: ClientId) {
         self.tell(last, EventKind::ThreadExit(ThreadExit { thread: last, status: STATUS_SUCCESS }));
-        self.tell(last, EventKind::ProcessExit(ProcessExit { process: last.process, status: STATUS_SUCCESS }));
+        self.tell(
+            last,
+            EventKind::ProcessExit(ProcessExit { process: last.process, status: STATUS_SUCCESS }),
+        );
     }
 
     /// An executable: an ordinary one, or one with a name of more than 300 characters (R-FN-08). What is created has

@@ -26,6 +26,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dice::Dice;
+use machine::Platform as _;
 use schedule::{Kind, Scheduler};
 
 use crate::Kernel;
@@ -65,7 +66,8 @@ pub(crate) fn start(kernel: &'static Kernel) {
     let mut dice = Dice::new(seed);
     let pool_fails = if dice.one_in(4) { 12 } else { 0 };
     let preempts = dice.one_in(2);
-    let stress = STRESS.get_or_init(|| Stress { scheduler: Scheduler::new(dice, LIVES), pool_fails, preempts });
+    let stress =
+        STRESS.get_or_init(|| Stress { scheduler: Scheduler::new(dice, LIVES), pool_fails, preempts });
     ON.store(true, Ordering::Relaxed);
     let platform = Box::leak(Box::new(platform::StressPlatform(&stress.scheduler)));
     if !machine::interpose_platform(platform) {
@@ -84,8 +86,6 @@ pub(crate) fn start(kernel: &'static Kernel) {
         }
     }
 }
-
-use machine::Platform as _;
 
 /// A request of the bench, for as long as this lives.
 #[must_use]

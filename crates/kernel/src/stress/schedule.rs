@@ -104,7 +104,15 @@ pub(super) enum Waited {
 
 impl Scheduler {
     pub(super) fn new(dice: Dice, lives: u32) -> Self {
-        Self(Mutex::new(State { dice, tasks: Vec::new(), running: None, lives, open: false, clock: 0, timeouts: 0 }))
+        Self(Mutex::new(State {
+            dice,
+            tasks: Vec::new(),
+            running: None,
+            lives,
+            open: false,
+            clock: 0,
+            timeouts: 0,
+        }))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -255,9 +263,8 @@ impl Scheduler {
         if word.load(Ordering::SeqCst) != expected {
             return Waited::Over(BlockOutcome::Changed);
         }
-        let deadline = timeout.map(|timeout| {
-            state.clock.saturating_add(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX))
-        });
+        let deadline = timeout
+            .map(|timeout| state.clock.saturating_add(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)));
         let word = std::ptr::from_ref(word).expose_provenance();
         state.set(me, Standing::Blocked(Wait { word, expected, deadline, woken: false, outcome: None }));
         let next = state.next(Some(me));
@@ -386,9 +393,8 @@ impl State {
             return Some(next);
         }
         // Nobody: whoever works for the bench never will be able to. One in a callback says most about why.
-        let stuck = |kind| {
-            move |task: &Task| task.kind == kind && matches!(task.standing, Standing::Blocked(_))
-        };
+        let stuck =
+            |kind| move |task: &Task| task.kind == kind && matches!(task.standing, Standing::Blocked(_));
         let victim = self.those(stuck(Kind::Life)).into_iter().chain(self.those(stuck(Kind::Lane))).next();
         let lanes = self.tasks.iter().flatten().any(|task| task.kind == Kind::Lane);
         let victim = victim.filter(|_| lanes).or_else(|| blocked.filter(|_| lanes))?;
