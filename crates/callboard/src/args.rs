@@ -62,47 +62,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run a command and tell drivers of everything it does
     Run(Run),
-    /// Provoke a driver with seeded interleavings, missing names and low pool, until it does something wrong.
-///
-/// Each seed is a fresh bench with processes of its own: some live inside of the driver's calls that register
-/// routines, some while it is unloaded, and between any two of its kernel calls another processor may go on. The same
-/// seed does the same again. What is provoked may all happen on Windows; docs/stress.md lists it.
-#[derive(Debug, Args)]
-#[command(after_help = STRESS_EXAMPLES)]
-pub(crate) struct Stress {
-    /// The driver's file; the built-in driver when left out
-    #[arg(value_name = "DRIVER.sys")]
-    pub(crate) driver: Option<PathBuf>,
-
-    /// One seed only, and show everything that happens
-    #[arg(long, value_name = "SEED", conflicts_with_all = ["seeds", "first", "time", "jobs"])]
-    pub(crate) seed: Option<u64>,
-
-    /// How many seeds are tried
-    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
-    pub(crate) seeds: u64,
-
-    /// The seed to begin with
-    #[arg(long, value_name = "SEED", default_value_t = 0)]
-    pub(crate) first: u64,
-
-    /// No new seed is tried after so many seconds
-    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
-    pub(crate) time: Duration,
-
-    /// How many seeds are tried at once
-    #[arg(short, long, value_name = "COUNT", default_value_t = 2)]
-    pub(crate) jobs: usize,
-
-    #[command(flatten)]
-    pub(crate) profile: ProfileArgument,
-
-    /// Run the driver even where this machine cannot confine it (only for a driver that you trust)
-    #[arg(long)]
-    pub(crate) unsafe_no_sandbox: bool,
-}
-
-/// Show what a driver is: headers, imports, notify routines, exception handling
+    /// Show what a driver is: headers, imports, notify routines, exception handling
     Inspect(Inspect),
     /// Provoke a driver with seeded interleavings, missing names and low pool, until it does something wrong
     Stress(Stress),
@@ -191,6 +151,46 @@ pub(crate) struct Run {
     /// The command, after `--`
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
+}
+
+/// Provoke a driver with seeded interleavings, missing names and low pool, until it does something wrong.
+///
+/// Each seed is a fresh bench with processes of its own: some live inside of the driver's calls that register
+/// routines, some while it is unloaded, and between any two of its kernel calls another processor may go on. The same
+/// seed does the same again. What is provoked may all happen on Windows; docs/stress.md lists it.
+#[derive(Debug, Args)]
+#[command(after_help = STRESS_EXAMPLES)]
+pub(crate) struct Stress {
+    /// The driver's file; the built-in driver when left out
+    #[arg(value_name = "DRIVER.sys")]
+    pub(crate) driver: Option<PathBuf>,
+
+    /// One seed only, and show everything that happens
+    #[arg(long, value_name = "SEED", conflicts_with_all = ["seeds", "first", "time", "jobs"])]
+    pub(crate) seed: Option<u64>,
+
+    /// How many seeds are tried
+    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    pub(crate) seeds: u64,
+
+    /// The seed to begin with
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    pub(crate) first: u64,
+
+    /// No new seed is tried after so many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub(crate) time: Duration,
+
+    /// How many seeds are tried at once
+    #[arg(short, long, value_name = "COUNT", default_value_t = 2)]
+    pub(crate) jobs: usize,
+
+    #[command(flatten)]
+    pub(crate) profile: ProfileArgument,
+
+    /// Run the driver even where this machine cannot confine it (only for a driver that you trust)
+    #[arg(long)]
+    pub(crate) unsafe_no_sandbox: bool,
 }
 
 /// Show what a driver is: headers, imports, notify routines, exception handling.

@@ -67,6 +67,10 @@ impl Platform for StressPlatform {
         Hosted::instance().map_pages(length)
     }
 
+    fn place_page(&self, address: usize, bytes: &[u8; machine::pcr::PAGE_SIZE]) -> bool {
+        Hosted::instance().place_page(address, bytes)
+    }
+
     unsafe fn unmap_pages(&self, start: NonNull<u8>, length: usize) -> Result<(), PlatformError> {
         // SAFETY: promised by the caller.
         unsafe { Hosted::instance().unmap_pages(start, length) }
