@@ -285,11 +285,14 @@ fn choice(text: &str) -> Result<Chosen, String> {
 
 fn seed(text: &str) -> Result<u64, String> {
     let number = text.strip_prefix("seed=").unwrap_or(text);
-    number.parse().map_err(|_| "not a seed: write seed=7; for many seeds there is `callboard stress`".to_owned())
+    number
+        .parse()
+        .map_err(|_| "not a seed: write seed=7; for many seeds there is `callboard stress`".to_owned())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.strip_suffix('s').unwrap_or(text).parse().map_err(|_| "not a number of seconds".to_owned())?;
+    let seconds: f64 =
+        text.strip_suffix('s').unwrap_or(text).parse().map_err(|_| "not a number of seconds".to_owned())?;
     Duration::try_from_secs_f64(seconds)
         .ok()
         .filter(|duration| !duration.is_zero())

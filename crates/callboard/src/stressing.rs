@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use callboard::host::{BenchError, BenchOptions};
-use callboard::report::human::{Human, Options, Verbosity};
 use callboard::report::Sink;
+use callboard::report::human::{Human, Options, Verbosity};
 use callboard::stress::{self, Outcome, Subject};
 use callboard::{Symbolise, exit};
 
@@ -104,7 +104,8 @@ fn many(arguments: &Stress, subject: &Subject) -> crate::Outcome {
             writeln!(out, "{}: nothing found by {tried} seeds in {seconds:.1} s", subject.service)
                 .map_err(written)?;
             if not_loaded > 0 {
-                writeln!(out, "  in {not_loaded} of them DriverEntry failed for want of memory").map_err(written)?;
+                writeln!(out, "  in {not_loaded} of them DriverEntry failed for want of memory")
+                    .map_err(written)?;
             }
             Ok(exit::SUCCESS)
         }
