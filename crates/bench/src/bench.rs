@@ -44,7 +44,9 @@ impl Bench {
 
     pub(crate) fn start(options: BenchOptions) -> Result<Self, Error> {
         let config = options.config;
-        let host = host::Bench::start(options).map_err(Error::Host)?;
+        let mut host = host::Bench::start(options).map_err(Error::Host)?;
+        let world = World::new();
+        host.set_user_memory(Box::new(world.memory.clone()));
         let now = match config.clock {
             Clock::Virtual { start } => start,
             Clock::Real => Time::default(),
@@ -52,7 +54,7 @@ impl Bench {
         Ok(Self {
             host,
             config,
-            world: World::new(),
+            world,
             records: Vec::new(),
             services: BTreeMap::new(),
             shell: None,

@@ -22,6 +22,7 @@ pub struct ImageBuilder<'a> {
     base: Option<u64>,
     image: event::Image<'static>,
     architecture: Option<Architecture>,
+    contents: Option<Vec<u8>>,
     conditions: Conditions,
 }
 
@@ -47,6 +48,7 @@ impl Bench {
             base: None,
             image,
             architecture: None,
+            contents: None,
             conditions,
         }
     }
@@ -66,7 +68,10 @@ impl Bench {
     pub fn unmap_image(&mut self, view: &View) -> Result<(), Error> {
         let state = self.world.live(view.process);
         match state.and_then(|state| state.views.remove(&view.base)) {
-            Some(_) => Ok(()),
+            Some(_) => {
+                self.world.memory.unmap(view.process, view.base);
+                Ok(())
+            }
             None => Err(failed("nothing is mapped there", nt_abi::STATUS_NOT_MAPPED_VIEW)),
         }
     }
@@ -138,6 +143,13 @@ impl ImageBuilder<'_> {
         self
     }
 
+    /// What it begins with, as mapped: what drivers read at `ImageBase` (R-IMG-02). PE headers that fit what else is
+    /// said, unless this is called; behind it are zeros.
+    pub fn contents(mut self, bytes: &[u8]) -> Self {
+        self.contents = Some(bytes.to_vec());
+        self
+    }
+
     /// Where it is mapped. The bench's choice unless said, the same for each process.
     pub fn base(mut self, base: u64) -> Self {
         self.base = Some(base);
@@ -157,7 +169,7 @@ impl ImageBuilder<'_> {
     /// # Errors
     /// [`Error::Failed`] when the process or who maps has exited, or the address is taken. [`Error::Stopped`].
     pub fn map(self) -> Result<View, Error> {
-        let Self { bench, path, by, base, mut image, architecture, conditions } = self;
+        let Self { bench, path, by, base, mut image, architecture, contents, conditions } = self;
         let process = image.process;
         let Some(own) = bench.world.live(process).map(|state| state.architecture) else {
             return Err(failed("the process has exited", nt_abi::STATUS_PROCESS_IS_TERMINATING));
@@ -173,7 +185,7 @@ impl ImageBuilder<'_> {
             None => bench.place(process, &path, image.size, image.architecture),
         };
         let view = View { process, base: image.base, size: image.size };
-        bench.map(context, image, conditions)?;
+        bench.map(context, image, contents, conditions)?;
         Ok(view)
     }
 }
@@ -212,7 +224,7 @@ impl KernelImageBuilder<'_> {
         let size = image.size;
         image.base = base.unwrap_or_else(|| bench.place(ProcessId::IDLE, &path, size, Architecture::X64));
         let view = View { process: ProcessId::IDLE, base: image.base, size };
-        bench.map(SYSTEM_WORKER, image, conditions)?;
+        bench.map(SYSTEM_WORKER, image, None, conditions)?;
         Ok(view)
     }
 }

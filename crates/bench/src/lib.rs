@@ -5,6 +5,7 @@
 //!     ├───── process.rs         processes: created, existing, from a section, refused, exiting
 //!     ├───── thread.rs          threads
 //!     ├───── image.rs           images: mapped, unmapped, a driver's
+//!     ├───── memory.rs          what processes have in their memory
 //!     ├───── drivers.rs         loading and unloading
 //!     ├───── device.rs          devices: opened, asked, read, written, closed
 //!     ├───── evidence.rs        what came of it: notices, verdicts, lines, findings, the stop, leaks
@@ -50,6 +51,7 @@ mod drivers;
 mod error;
 mod evidence;
 mod image;
+mod memory;
 mod process;
 mod system_images;
 mod thread;

@@ -9,7 +9,7 @@ use nt_abi::NTSTATUS;
 
 use crate::bench::failed;
 use crate::world::{ProcessState, Region, Stage};
-use crate::{Actor, Bench, Error, Process, Thread, system_images};
+use crate::{Actor, Bench, Error, Process, Thread, memory, system_images};
 
 /// The size of a main image whose size nobody says.
 const MAIN_IMAGE_SIZE: u64 = 0x6_7000;
@@ -124,8 +124,10 @@ impl Bench {
             state.views.clear();
         }
         let conditions = self.conditions;
-        self.happen(context, EventKind::ProcessExit(ProcessExit { process, status }), conditions)?;
-        Ok(())
+        // Its memory is there while drivers are told (R-EXIT-01).
+        let told = self.happen(context, EventKind::ProcessExit(ProcessExit { process, status }), conditions);
+        self.world.memory.clear(process);
+        told.map(drop)
     }
 
     /// Announces a process with its first thread, which `inserter` inserts, and starts that unless it is to wait.
@@ -175,7 +177,7 @@ impl Bench {
             architecture,
             ..event::Image::default()
         };
-        self.map(thread, main, conditions)?;
+        self.map(thread, main, None, conditions)?;
         for image in system_images::at_start(self.config.profile, architecture) {
             let image = event::Image {
                 process: thread.process,
@@ -185,7 +187,7 @@ impl Bench {
                 architecture: image.architecture,
                 ..event::Image::default()
             };
-            self.map(thread, image, conditions)?;
+            self.map(thread, image, None, conditions)?;
         }
         Ok(())
     }
@@ -195,10 +197,14 @@ impl Bench {
         &mut self,
         context: ClientId,
         image: event::Image<'static>,
+        contents: Option<Vec<u8>>,
         conditions: Conditions,
     ) -> Result<(), Error> {
         if let Some(state) = self.world.live(image.process) {
             state.views.insert(image.base, image.size);
+            let bytes =
+                contents.unwrap_or_else(|| memory::header(image.architecture, image.base, image.size));
+            self.world.memory.map(image.process, image.base, image.size, bytes);
         }
         self.happen(context, EventKind::ImageLoad(image), conditions)?;
         Ok(())

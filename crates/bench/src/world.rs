@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use event::{Architecture, ClientId, Name, ProcessId, Subsystem, ThreadId};
 
 use crate::Actor;
+use crate::memory::Memory;
 
 /// The first id that is given out. System, Idle and what a real machine starts before any test are below.
 const FIRST_ID: u32 = 1000;
@@ -45,6 +46,8 @@ pub(crate) struct World {
     pub(crate) processes: BTreeMap<u32, ProcessState>,
     /// By thread id, also of threads that are gone: their process.
     pub(crate) threads: BTreeMap<u32, ProcessId>,
+    /// What is in the views, for drivers that read it.
+    pub(crate) memory: Memory,
     next_id: u32,
     /// The preferred base of each file: the same in every process, as on NT between two boots.
     bases: BTreeMap<String, u64>,
@@ -67,6 +70,7 @@ impl World {
         Self {
             processes: BTreeMap::new(),
             threads: BTreeMap::new(),
+            memory: Memory::default(),
             next_id: FIRST_ID,
             bases: BTreeMap::new(),
             next_base: [0x7FF8_8000_0000, 0x6F00_0000, 0xFFFF_F805_6000_0000],
