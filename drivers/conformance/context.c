@@ -10,6 +10,8 @@
  *   conformance-suspended.exe   created suspended in phase 1, resumed in phase 2, ended before phase 3
  *   conformance-section.exe     made from a section; its first thread is inserted by another process than its parent
  *   conformance-wow.exe         a 32-bit process
+ *   any                         that was there before the driver ends in phase 4; in phase 5 one that was made from
+ *                               a section is dropped before it has a thread
  *   conformance-cloned.exe      is cloned (RtlCloneUserProcess); the clone ends as well
  *   conformance-apc.exe         its thread routines are called at APC_LEVEL: not everywhere can that be had
  *   conformance-guarded.exe     its image routines are called with all APCs disabled: likewise
@@ -66,7 +68,7 @@ static ULONG Used;
 static FAST_MUTEX Lock; /* guards the list; a record's fields belong to its process's own events */
 static SET_THREAD_EX SetThreadEx;
 static BOOLEAN Typed, Started;
-static ULONG Phases, WithoutCreate, AtApcLevel, AllApcsDisabled, KernelImages;
+static ULONG Phases, WithoutCreate, WithoutCreateBefore, AtApcLevel, AllApcsDisabled, KernelImages;
 
 /* Routines that are registered, or removed, while events are told. */
 static ULONG LowerCreates, LowerExits, HigherCreates, HigherExits;
@@ -381,6 +383,12 @@ static VOID NTAPI OnImage(PUNICODE_STRING FullImageName, HANDLE ProcessId, PIMAG
         ok("R-CTX-02,S-IMGCB-19", KeAreAllApcsDisabled(), "with all APCs disabled, special ones too");
     else if (Build >= BUILD_8)
         ok("R-CTX-02", !KeAreAllApcsDisabled(), "usually with special kernel APCs enabled");
+    else if (record->Images <= 2)
+        ok("R-LOCK-03", !KeAreAllApcsDisabled(), "executable and ntdll: without the lock of Windows 7");
+    else if (EndsWith(FullImageName, Dlls[RemoteDll]))
+        todo("R-LOCK-04,S-IMGCB-12", KeAreAllApcsDisabled(), "a DLL that another process maps: under the lock as well");
+    else
+        ok("R-LOCK-04,S-IMGCB-12", KeAreAllApcsDisabled(), "a DLL: under the lock of Windows 7, with all APCs disabled");
     equal("R-IMG-01", Info->SystemModeImage, 0, "an image of a process is a user image");
     equal("R-CTX-06,S-IMGCB-7", PsGetProcessId(PsGetCurrentProcess()), ProcessId, "in the address space it was mapped into");
     CheckStart(record, FullImageName);
@@ -393,7 +401,7 @@ static VOID NTAPI OnImage(PUNICODE_STRING FullImageName, HANDLE ProcessId, PIMAG
     if (EndsWith(FullImageName, Dlls[Once]))
         QueueApc();
     if (EndsWith(FullImageName, Dlls[Once]))
-        todo("R-IMG-02", MmIsAddressValid(Info->ImageBase), "the mapped header can be read");
+        todo("R-IMG-02,S-IMGCB-3", MmIsAddressValid(Info->ImageBase), "the mapped header can be read");
 }
 
 /* ---- The suite ---- */
@@ -447,6 +455,11 @@ static VOID SuitePhase(ULONG Phase)
         ok("R-ORD-02", record->Images >= 2, "its images were told once it was resumed");
         equal("R-ORD-02", record->Exits, 1, "and its exit");
     }
+    if (Phase == 5)
+        ok("R-ORD-05", WithoutCreate > WithoutCreateBefore, "of a process that was there before, its exit is told");
+    if (Phase == 6)
+        ok("R-ORD-03", WithoutCreate > WithoutCreateBefore, "of a process that never had a thread, its exit is told");
+    WithoutCreateBefore = WithoutCreate;
 }
 
 static VOID CheckPlain(RECORD *Record)
@@ -505,12 +518,13 @@ static VOID SuiteStop(VOID)
     if (KernelImages == 0)
         skip("R-IMG-01", "no kernel image was loaded");
     if (Phases == 0)
-        skip("R-ORD-02", "no phase was announced");
+        skip("R-ORD-02,R-ORD-03,R-ORD-05", "no phase was announced");
     Say("conformance: note exits-without-create %u", WithoutCreate);
     Say("conformance: note all-apcs-disabled %u", AllApcsDisabled);
     skip("R-CTX-05", "a wait that a routine must not make would be needed");
     skip("R-CTX-07", "what drivers must leave as they found it; broken on purpose by other drivers");
-    skip("R-LOCK-01,R-LOCK-02", "to operate on user memory under the lock of Windows 7 would deadlock");
+    skip("S-IMGCB-4,R-FN-07", "tells drivers how to act, and has no outcome of its own");
+    skip("R-LOCK-01,R-LOCK-02,S-IMGCB-13", "to operate on user memory under the lock of Windows 7 would deadlock");
     skip("R-WOW-04", "only on ARM64");
     skip("R-IMG-03", "an image routine is given nothing by which it could refuse");
     skip("R-EXIT-04", "no documented routine tells whether a thread's TEB exists");

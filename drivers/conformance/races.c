@@ -530,5 +530,5 @@ static VOID SuiteStop(VOID)
     Say("conformance: note processes %u", Creates);
     skip("R-RM-05,R-RM-06,R-RM-08", "forbidden to drivers: the thread would never return");
     skip("R-RM-10", "a driver cannot have an event come between the two");
-    skip("R-RACE-07,R-UNL-01,R-UNL-02,R-UNL-03,R-UNL-04,R-UNL-05", "what a driver must not do; done by other drivers");
+    skip("R-RACE-07,S-IMGEX-10,S-IMGCB-14,S-PROCEX-11,R-UNL-01,R-UNL-02,R-UNL-03,R-UNL-04,R-UNL-05", "what a driver must not do; done by other drivers");
 }

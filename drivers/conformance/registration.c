@@ -489,7 +489,9 @@ static NTSTATUS SuiteStart(PDRIVER_OBJECT DriverObject)
     ThreadRoutines();
     ProcessRoutines();
     AcrossFamilies();
-    skip("R-REG-03", "calling a Set routine above PASSIVE_LEVEL is undefined without Driver Verifier");
+    skip("R-INT-04", "an image whose signature fails is not loaded, and so cannot say so");
+    skip("S-IMGEX-6", "a driver cannot have memory run out in the middle of a registration");
+    skip("R-REG-03,S-IMGEX-14,S-PROCEX-16", "calling a Set routine above PASSIVE_LEVEL is undefined without Driver Verifier");
     skip("R-REG-04", "forbids drivers something, and says nothing of what then happens");
     skip("R-INT-02", "the loader's own copy of FORCE_INTEGRITY is not for drivers to write to");
     return STATUS_SUCCESS;

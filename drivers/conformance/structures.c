@@ -73,6 +73,7 @@ static RECORD Records[MOST];
 static ULONG Used;
 static FAST_MUTEX Lock; /* guards the list of records; a record's fields belong to its process's own events */
 static SET_PROCESS_EX2 SetProcessEx2;
+static NTSTATUS(NTAPI *QueryProcess)(HANDLE Process, ULONG Class, PVOID Buffer, ULONG Bytes, PULONG Returned);
 static POBJECT_TYPE ProcessType; /* *PsProcessType; headers disagree on how that is imported */
 static SET_IMAGE_EX SetImageEx;
 static ULONG Partial, Signed, Foreign, Nameless, Kernel;
@@ -171,6 +172,23 @@ static VOID CheckInfo(RECORD *Record, PPS_CREATE_NOTIFY_INFO Info)
     status("R-VETO-01", AT(NTSTATUS, Info, 0x40), STATUS_SUCCESS, "CreationStatus is success when the first is called");
 }
 
+/* ProcessSubsystemInformation: 0 is Win32, 1 is WSL. */
+static VOID CheckSubsystem(PEPROCESS Process, ULONG Expected)
+{
+    ULONG subsystem = ~0u;
+    HANDLE handle;
+    NTSTATUS result;
+
+    if (Build < BUILD_1703 || QueryProcess == NULL)
+        return;
+    if (!NT_SUCCESS(ObOpenObjectByPointer(Process, OBJ_KERNEL_HANDLE, NULL, 0x1000, ProcessType, KernelMode, &handle)))
+        return;
+    result = QueryProcess(handle, 75, &subsystem, sizeof(subsystem), NULL);
+    ZwClose(handle);
+    status("R-PCI-10", result, STATUS_SUCCESS, "a process's subsystem can be asked for");
+    equal("R-PCI-10", subsystem, Expected, "and is that of the process");
+}
+
 /* What a routine may do with the process that it is told of. */
 static VOID CheckObject(PEPROCESS Process, HANDLE Pid, BOOLEAN Created)
 {
@@ -196,6 +214,8 @@ static VOID CheckObject(PEPROCESS Process, HANDLE Pid, BOOLEAN Created)
     if (ok("R-CB-03", token != NULL, "the process has a primary token"))
         PsDereferencePrimaryToken(token);
     ok("R-CB-03", PsGetProcessCreateTimeQuadPart(Process) != 0, "the process has a create time");
+    if (Created)
+        CheckSubsystem(Process, 0);
     if (Created)
         status("R-CB-03", PsGetProcessExitStatus(Process), STATUS_PENDING, "its exit status is pending");
 }
@@ -277,12 +297,13 @@ static VOID NTAPI OnFirst(PEPROCESS Process, HANDLE ProcessId, PPS_CREATE_NOTIFY
 static VOID NTAPI OnSecond(PEPROCESS Process, HANDLE ProcessId, PPS_CREATE_NOTIFY_INFO Info)
 {
     RECORD *record;
-    UNREFERENCED_PARAMETER(Process);
+
     if (Info != NULL && CaseOf(Info->ImageFileName) == Pico) {
         record = Add(ProcessId, Pico);
         if (record == NULL)
             return;
-        equal("R-PCI-08", AT(ULONG, Info, 0x08) & 2, 2, "the Ex2 form is told of a pico process by IsSubsystemProcess");
+        equal("R-PCI-08,R-PCI-09", AT(ULONG, Info, 0x08) & 2, 2, "the Ex2 form is told of a pico process: IsSubsystemProcess");
+        CheckSubsystem(Process, 1);
         record->Created[First] = record->Created[Second] = record->Created[Last] = 1;
         return;
     }
@@ -454,7 +475,7 @@ static VOID NTAPI OnImageToo(PUNICODE_STRING FullImageName, HANDLE ProcessId, PI
         equal("R-WOW-03,S-IMGEX-3", Info->Properties >> 11 & 1, 1, "C12: such an image has MachineTypeMismatch");
         return;
     }
-    equal("R-II-05", Info, record->Info, "each routine gets the same structure");
+    equal(SetImageEx != NULL ? "R-II-05,S-IMGEX-1" : "R-II-05", Info, record->Info, "each routine gets the same structure");
 }
 
 /* ---- The suite ---- */
@@ -468,8 +489,10 @@ static VOID CheckRecord(RECORD *Record)
         equal("R-ORD-06,R-VETO-04,S-PROCEX-2", Record->Created[i], expected, "one call for the creation, of each routine");
         equal("R-ORD-06,R-VETO-07,R-VETO-11,S-PROCEX-10", Record->Exited[i], expected, "one call for the exit, of each routine");
     }
-    if (Record->Case == Pico)
+    if (Record->Case == Pico) {
+        equal("R-PCI-09", Record->Created[Third] + Record->Exited[Third], 0, "the plain form is not told of a pico process");
         return;
+    }
     if (Record->Case == Warn) {
         todo("R-VETO-03", Record->Images == 0, "a warning status refuses");
     } else if (refused) {
@@ -487,6 +510,7 @@ static NTSTATUS SuiteStart(PDRIVER_OBJECT DriverObject)
     UNREFERENCED_PARAMETER(DriverObject);
     ExInitializeFastMutex(&Lock);
     ProcessType = *(POBJECT_TYPE *)Resolve(L"PsProcessType");
+    QueryProcess = (PVOID)Resolve(L"ZwQueryInformationProcess");
     SetProcessEx2 = (SET_PROCESS_EX2)Resolve(L"PsSetCreateProcessNotifyRoutineEx2");
     SetImageEx = (SET_IMAGE_EX)Resolve(L"PsSetLoadImageNotifyRoutineEx");
     result = PsSetCreateProcessNotifyRoutineEx(OnFirst, FALSE);
@@ -549,7 +573,6 @@ static VOID SuiteStop(VOID)
         skip("R-IMG-01,R-FN-06", "no kernel image was loaded");
     skip("R-PCI-01", "what is kept from a call must not be read after it");
     skip("R-VETO-10", "the structure must not be written to after the call");
-    skip("R-PCI-10", "what a subsystem's number is, is asked of a process by programs");
     skip("R-FN-05", "a name gone stale is the file system's doing");
     skip("R-II-06", "no Windows that this driver runs on has the older layout");
 }

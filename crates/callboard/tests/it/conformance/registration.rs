@@ -62,6 +62,19 @@ fn r_int_01_r_reg_12_registration_conforms_without_force_integrity() {
 }
 
 #[test]
+fn a_program_reads_the_same_of_a_suite_as_is_printed() {
+    let mut suite = Suite::load("registration", Profile::Win11_24H2, |_| {});
+    // The suite ends, and says so, before it is unloaded.
+    suite.phase(0);
+    let ([checks, failures, todos, skips], log) = (suite.counters(), suite.log());
+    let said = suite.end();
+    assert_eq!(log.lines().collect::<Vec<_>>(), said.lines);
+    let done = format!("conformance: done registration checks={checks} failures={failures} todo={todos} skips={skips}");
+    assert_eq!(said.lines.last(), Some(&done));
+    assert!(checks > 90 && failures == 0);
+}
+
+#[test]
 fn r_reg_07_r_reg_14_both_answers_to_c1_conform() {
     const REFUSED: &str = "C1: a process routine that is registered already";
     const ACCEPTED: &str =

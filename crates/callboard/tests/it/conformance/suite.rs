@@ -39,6 +39,45 @@ impl Suite {
         Self { bench, driver, profile, name: name.into() }
     }
 
+    /// Tells the driver, by its device, that a phase begins.
+    pub(super) fn phase(&mut self, number: u32) {
+        const IOCTL_CONFORMANCE_PHASE: u32 = 0x22_2004;
+        let done = self.control(IOCTL_CONFORMANCE_PHASE, &number.to_le_bytes(), 0);
+        assert!(done.is_empty());
+    }
+
+    /// Checks, failures, todos and skips so far, as the driver counts them.
+    pub(super) fn counters(&mut self) -> [u32; 4] {
+        const IOCTL_CONFORMANCE_RESULT: u32 = 0x22_2000;
+        let bytes = self.control(IOCTL_CONFORMANCE_RESULT, &[], 16);
+        assert_eq!(bytes.len(), 16);
+        std::array::from_fn(|at| u32::from_le_bytes(bytes[4 * at..][..4].try_into().unwrap()))
+    }
+
+    /// The lines so far, as the driver keeps them.
+    pub(super) fn log(&mut self) -> String {
+        const IOCTL_CONFORMANCE_LINES: u32 = 0x22_2008;
+        let mut log = Vec::new();
+        loop {
+            let from = u32::try_from(log.len()).unwrap();
+            let part = self.control(IOCTL_CONFORMANCE_LINES, &from.to_le_bytes(), 4096);
+            if part.is_empty() {
+                return String::from_utf8(log).unwrap();
+            }
+            log.extend(part);
+        }
+    }
+
+    fn control(&mut self, code: u32, input: &[u8], room: usize) -> Vec<u8> {
+        let suite = self.name.strip_suffix("-nointegrity").unwrap_or(&self.name);
+        let device = format!(r"\\.\Conformance{}{}", suite[..1].to_uppercase(), &suite[1..]);
+        let file = self.bench.open(&device).unwrap();
+        let done = self.bench.ioctl(&file, code, input, room).unwrap();
+        assert_eq!(done.status, callboard::STATUS_SUCCESS, "{code:#x}");
+        self.bench.close(file).unwrap();
+        done.output
+    }
+
     /// Unloads the driver and gives its lines.
     pub(super) fn end(mut self) -> Said {
         self.bench.unload(self.driver).unwrap();
