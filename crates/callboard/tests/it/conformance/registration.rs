@@ -69,7 +69,9 @@ fn a_program_reads_the_same_of_a_suite_as_is_printed() {
     let ([checks, failures, todos, skips], log) = (suite.counters(), suite.log());
     let said = suite.end();
     assert_eq!(log.lines().collect::<Vec<_>>(), said.lines);
-    let done = format!("conformance: done registration checks={checks} failures={failures} todo={todos} skips={skips}");
+    let done = format!(
+        "conformance: done registration checks={checks} failures={failures} todo={todos} skips={skips}"
+    );
     assert_eq!(said.lines.last(), Some(&done));
     assert!(checks > 90 && failures == 0);
 }
