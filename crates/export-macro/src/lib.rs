@@ -23,6 +23,9 @@ use syn::{Expr, ExprLit, FnArg, Item, Lit, Meta, parse_macro_input};
 /// #[export(irql any, name = "memcpy")]                                  // another name than the item's
 /// #[export(data)] pub static PsProcessType: DataExport = …;             // a variable
 /// ```
+///
+/// Drivers reach a routine with a rule of IRQL through a gate that looks at the rules of the call first
+/// (`rule/call.rs` of the kernel). The kernel's own calls do not pass it.
 #[proc_macro_attribute]
 pub fn export(attribute: TokenStream, item: TokenStream) -> TokenStream {
     let options = parse_macro_input!(attribute as options::Options);
@@ -54,15 +57,27 @@ pub fn export(attribute: TokenStream, item: TokenStream) -> TokenStream {
     let module = options.module.unwrap_or_else(|| "ntoskrnl.exe".into());
     let since = options.since.unwrap_or_else(|| format_ident!("Win2000"));
     let irql = options.irql;
-    let (address, kind) = if options.data {
-        (quote!(&raw const #ident as *const ()), quote!(Data))
-    } else {
-        (quote!(#ident as *const ()), quote!(Code))
-    };
     let entry = format_ident!("EXPORT_{}", ident);
+    // What drivers call where something is to be checked first: see `rule/call.rs` of the kernel.
+    let checked = format_ident!("checked_{}", ident);
+    let (address, kind) = match (options.data, options.any_irql) {
+        (true, _) => (quote!(&raw const #ident as *const ()), quote!(Data)),
+        (false, true) => (quote!(#ident as *const ()), quote!(Code)),
+        (false, false) => (quote!(#checked as *const ()), quote!(Code)),
+    };
+    let gate = (!options.data && !options.any_irql).then(|| {
+        quote! {
+            #[unsafe(naked)]
+            unsafe extern "win64" fn #checked() {
+                crate::rule::call::gate!(#ident, #entry, #name, #irql)
+            }
+        }
+    });
     let parameters = parameters.iter().map(|(name, kind)| quote!((#name, #kind)));
     quote! {
         #item
+
+        #gate
 
         #[linkme::distributed_slice(crate::export::EXPORTS)]
         #[linkme(crate = linkme)]

@@ -123,6 +123,8 @@ pub struct Private {
     pub(crate) interrupts: Cell<u8>,
     /// The level.
     pub(crate) irql: Cell<u8>,
+    /// What the supervisor calls the driver for, in bits of its own; 0 is nothing in particular.
+    pub purpose: Cell<u8>,
 }
 
 const _: () = {
@@ -142,6 +144,10 @@ const _: () = {
 
 /// Offset from GS of the edge, for the assembly of the call trampolines.
 pub const EDGE_OFFSET: usize = PRIVATE_OFFSET + offset_of!(Private, edge);
+/// Offset from GS of the level, for code that compares it in place.
+pub const IRQL_OFFSET: usize = PRIVATE_OFFSET + offset_of!(Private, irql);
+/// Offset from GS of [`Private::purpose`], for code that tests it in place.
+pub const PURPOSE_OFFSET: usize = PRIVATE_OFFSET + offset_of!(Private, purpose);
 /// Offset from GS of the anchor, for the assembly of the raising entries.
 pub const ANCHOR_OFFSET: usize = PRIVATE_OFFSET + offset_of!(Private, anchor);
 

@@ -125,19 +125,24 @@ pub(crate) fn current_driver() -> Option<DriverId> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Before {
     driver: u64,
+    purpose: u8,
     running: Option<Running>,
 }
 
 /// Says that `driver` runs now, in `routine`, called for a notification of `family` where it is one.
 pub(crate) fn enter_driver(driver: Option<DriverId>, routine: u64, family: Option<Family>) -> Before {
-    let before = machine::pcr::Kpcr::current().set_driver(driver.map_or(0, to_tag));
+    let processor = machine::pcr::Kpcr::current();
+    let before = processor.set_driver(driver.map_or(0, to_tag));
+    let purpose = processor.private.purpose.replace(crate::rule::call::purpose_of(family));
     let now = driver.map(|driver| Running { driver, routine, family });
-    Before { driver: before, running: crate::kernel().recorder.running(now) }
+    Before { driver: before, purpose, running: crate::kernel().recorder.running(now) }
 }
 
 /// Says that what ran before runs again.
 pub(crate) fn leave_driver(before: Before) {
-    machine::pcr::Kpcr::current().set_driver(before.driver);
+    let processor = machine::pcr::Kpcr::current();
+    processor.set_driver(before.driver);
+    processor.private.purpose.set(before.purpose);
     crate::kernel().recorder.running(before.running);
 }
 

@@ -3,7 +3,9 @@
 //! A rule has an id, a severity and a page in `docs/rules`. Whoever finds one broken calls
 //! [`Kernel::finding`](crate::Kernel) with its constant; there are no findings without a rule.
 
+pub(crate) mod call;
 mod catalogue;
+pub(crate) mod category;
 mod found;
 
 pub use catalogue::RULES;

@@ -1,0 +1,182 @@
+//! What is looked at when a driver calls the kernel: the IRQL, and what the call is for.
+//!
+//! ```text
+//!   driver ──call──▶ gate ── IRQL as it may be, and nothing to check in this callback? ──yes──▶ routine
+//!                      └──no──▶ slow gate ──▶ check() ──▶ findings ──▶ routine
+//! ```
+//! A gate is made for each export with a rule of IRQL. It is two comparisons with memory that GS points at and a jump:
+//! it leaves no frame and changes no register, so a routine sees its caller as if there were no gate. Routines that
+//! the kernel calls itself are called without one, as only drivers are held to rules.
+
+use std::fmt::Write as _;
+
+use event::Family;
+use machine::Irql;
+
+use super::Rule;
+use super::category::Category;
+use crate::export::{Export, IrqlRule};
+use crate::kernel;
+
+/// A process routine runs (`Private::purpose`).
+pub(crate) const PROCESS: u8 = 1;
+/// A thread routine runs.
+pub(crate) const THREAD: u8 = 2;
+/// An image routine runs.
+pub(crate) const IMAGE: u8 = 4;
+/// Any of them.
+pub(crate) const NOTIFICATION: u8 = PROCESS | THREAD | IMAGE;
+
+/// DRIVER_VERIFIER_DETECTED_VIOLATION.
+const VERIFIER: u32 = 0xC4;
+/// Its parameter for a routine that was called at a wrong IRQL.
+const WRONG_IRQL: u64 = 0xE5;
+/// For a system service that was not called at PASSIVE_LEVEL with special kernel APCs enabled.
+const SERVICE_NOT_PASSIVE: u64 = 0xE6;
+
+/// The body of a gate: `(routine, export, name, IRQL rule)`.
+macro_rules! gate {
+    ($routine:ident, $export:ident, $name:literal, $irql:expr) => {
+        ::std::arch::naked_asm!(
+            "cmp byte ptr gs:[{irql}], {limit}",
+            "jae 2f",
+            "test byte ptr gs:[{purpose}], {purposes}",
+            "jnz 2f",
+            "jmp {routine}",
+            "2:",
+            "lea r10, [rip + {export}]",
+            "lea r11, [rip + {routine}]",
+            "jmp {slow}",
+            irql = const machine::pcr::IRQL_OFFSET,
+            purpose = const machine::pcr::PURPOSE_OFFSET,
+            limit = const crate::rule::call::limit($name, $irql),
+            purposes = const crate::rule::category::of($name).purposes(),
+            routine = sym $routine,
+            export = sym $export,
+            slow = sym crate::rule::call::slow_gate,
+        )
+    };
+}
+pub(crate) use gate;
+
+/// The lowest IRQL at which a call has to be looked at; 0 is every call.
+pub(crate) const fn limit(name: &str, irql: IrqlRule) -> u8 {
+    match (super::category::of(name), irql) {
+        // Nothing is looked at, as the routine does it better: no level is as high.
+        (Category::SeesItself, _) => 16,
+        // The state of the APCs is looked at, which no gate can see.
+        (Category::File, _) | (_, IrqlRule::Exactly(1..)) => 0,
+        (_, IrqlRule::AtMost(level)) => level + 1,
+        (_, IrqlRule::Exactly(0)) => 1,
+        (_, IrqlRule::Any) => 16,
+    }
+}
+
+/// Has a call looked at (export in r10), and makes it (routine in r11).
+#[unsafe(naked)]
+pub(crate) unsafe extern "win64" fn slow_gate() {
+    // From the stack pointer: 0x00 homes, 0x20 parameters, 0x48 routine, 0x50 parameters in vector registers.
+    std::arch::naked_asm!(
+        "sub rsp, 0x98",
+        "mov [rsp + 0x20], rcx",
+        "mov [rsp + 0x28], rdx",
+        "mov [rsp + 0x30], r8",
+        "mov [rsp + 0x38], r9",
+        "mov [rsp + 0x40], rax",
+        "mov [rsp + 0x48], r11",
+        "movups [rsp + 0x50], xmm0",
+        "movups [rsp + 0x60], xmm1",
+        "movups [rsp + 0x70], xmm2",
+        "movups [rsp + 0x80], xmm3",
+        "mov rcx, r10",
+        "mov rdx, [rsp + 0x98]",
+        "call {check}",
+        "mov rcx, [rsp + 0x20]",
+        "mov rdx, [rsp + 0x28]",
+        "mov r8, [rsp + 0x30]",
+        "mov r9, [rsp + 0x38]",
+        "mov rax, [rsp + 0x40]",
+        "mov r11, [rsp + 0x48]",
+        "movups xmm0, [rsp + 0x50]",
+        "movups xmm1, [rsp + 0x60]",
+        "movups xmm2, [rsp + 0x70]",
+        "movups xmm3, [rsp + 0x80]",
+        "add rsp, 0x98",
+        "jmp r11",
+        check = sym check,
+    )
+}
+
+/// Looks at a call of `export` that returns to `caller`, and reports the rules that it breaks.
+extern "win64" fn check(export: &'static Export, caller: u64) {
+    if !machine::call::inside_driver_call() {
+        return;
+    }
+    let category = super::category::of(export.name);
+    let irql = machine::irql::current();
+    if !export.irql.allows(irql.level()) {
+        wrong_irql(export, category, irql, caller);
+    } else if category == Category::File && special_apcs_disabled() {
+        apcs_disabled(export, irql, caller);
+    }
+    let purpose = machine::Kpcr::current().private.purpose.get();
+    if purpose & category.purposes() != 0 {
+        super::category::in_notification(export, category, purpose);
+    }
+}
+
+/// L-10, L-11: the level.
+fn wrong_irql(export: &Export, category: Category, irql: Irql, caller: u64) {
+    let mut message = format!("{} was called at {irql} and may be called at {}", export.name, export.irql);
+    let purpose = machine::Kpcr::current().private.purpose.get();
+    if purpose == THREAD && irql == Irql::APC {
+        message.push_str("; a thread routine may run at APC_LEVEL, so queue such work to a worker thread");
+    } else {
+        // Infallible: it is a string.
+        let _ = write!(message, "; lower the IRQL before, or release the lock that raised it");
+    }
+    let (rule, code): (&'static Rule, u64) = if category == Category::File {
+        (&super::L_10, SERVICE_NOT_PASSIVE)
+    } else {
+        (&super::L_11, ddi_rule(export))
+    };
+    let check = (VERIFIER, [code, caller, irql.level().into(), 0]);
+    kernel().finding(rule, &message, Some(check));
+}
+
+/// The number of Driver Verifier's own rule for a routine that was called at a wrong IRQL (G.4).
+fn ddi_rule(export: &Export) -> u64 {
+    let passive = export.irql == IrqlRule::Exactly(0);
+    match export.name.as_bytes() {
+        [b'Z', b'w', ..] | [b'N', b't', ..] if passive => 0x2001F,
+        [b'P', b's', ..] if passive => 0x2001C,
+        [b'O', b'b', ..] if passive => 0x2001B,
+        _ => WRONG_IRQL,
+    }
+}
+
+/// L-10: the APCs.
+fn apcs_disabled(export: &Export, irql: Irql, caller: u64) {
+    let message = format!(
+        "{} was called with all APCs disabled: it waits for a special kernel APC, which cannot come; call it outside of \
+         guarded regions, and queue it to a worker thread where KeAreAllApcsDisabled says TRUE",
+        export.name
+    );
+    let check = (VERIFIER, [SERVICE_NOT_PASSIVE, caller, irql.level().into(), 0]);
+    kernel().finding(&super::L_10, &message, Some(check));
+}
+
+fn special_apcs_disabled() -> bool {
+    use std::sync::atomic::Ordering::Relaxed;
+    crate::ps::thread::current().is_some_and(|thread| thread.kthread.special_apc_disable.load(Relaxed) != 0)
+}
+
+/// The bit of a family.
+pub(crate) const fn purpose_of(family: Option<Family>) -> u8 {
+    match family {
+        None => 0,
+        Some(Family::Process) => PROCESS,
+        Some(Family::Thread) => THREAD,
+        Some(Family::Image) => IMAGE,
+    }
+}

@@ -1,0 +1,209 @@
+//! What routines are for, as far as a rule speaks of it: the one table, and what is said of a call in a notification.
+
+use event::Severity;
+use nt_abi::Profile;
+
+use super::call::{IMAGE, NOTIFICATION, THREAD};
+use crate::export::Export;
+use crate::kernel;
+
+/// What a routine is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Category {
+    /// Nothing that a rule speaks of.
+    Other,
+    /// The registry (L-01).
+    Registry,
+    /// A program that answers (L-03).
+    Ipc,
+    /// Memory of user mode (L-06).
+    UserMemory,
+    /// Files (L-10).
+    File,
+    /// It looks at its IRQL itself, and says more precisely what is wrong.
+    SeesItself,
+}
+
+use Category::{File, Ipc, Registry, SeesItself, UserMemory};
+
+/// Names, or beginnings of names with `*` behind, and what they are for. The first that fits counts.
+const TABLE: &[(&str, Category)] = &[
+    // The handle is a key's or anything's, and what it costs is spent elsewhere.
+    ("ZwOpenKey*", Registry),
+    ("ZwCreateKey*", Registry),
+    ("ZwQueryKey", Registry),
+    ("ZwEnumerateKey", Registry),
+    ("ZwEnumerateValueKey", Registry),
+    ("ZwQueryValueKey", Registry),
+    ("ZwQueryMultipleValueKey", Registry),
+    ("ZwSetValueKey", Registry),
+    ("ZwSetInformationKey", Registry),
+    ("ZwDeleteKey", Registry),
+    ("ZwDeleteValueKey", Registry),
+    ("ZwFlushKey", Registry),
+    ("ZwLoadKey*", Registry),
+    ("ZwUnloadKey*", Registry),
+    ("ZwSaveKey*", Registry),
+    ("ZwRestoreKey", Registry),
+    ("ZwRenameKey", Registry),
+    ("ZwReplaceKey", Registry),
+    ("ZwNotifyChange*Key", Registry),
+    ("RtlQueryRegistryValue*", Registry),
+    ("RtlWriteRegistryValue", Registry),
+    ("RtlDeleteRegistryValue", Registry),
+    ("RtlCreateRegistryKey", Registry),
+    ("RtlCheckRegistryKey", Registry),
+    ("IoOpenDeviceRegistryKey", Registry),
+    ("IoOpenDriverRegistryKey", Registry),
+    ("FltSendMessage", Ipc),
+    ("ZwAlpc*", Ipc),
+    ("ZwRequestWaitReplyPort", Ipc),
+    ("ZwConnectPort", Ipc),
+    ("ZwSecureConnectPort", Ipc),
+    ("ZwAllocateVirtualMemory*", UserMemory),
+    ("ZwFreeVirtualMemory", UserMemory),
+    ("ZwProtectVirtualMemory", UserMemory),
+    ("ZwQueryVirtualMemory", UserMemory),
+    ("ZwReadVirtualMemory", UserMemory),
+    ("ZwWriteVirtualMemory", UserMemory),
+    ("ZwMapViewOfSection*", UserMemory),
+    ("ZwUnmapViewOfSection*", UserMemory),
+    ("MmSecureVirtualMemory*", UserMemory),
+    ("ZwCreateFile", File),
+    ("ZwOpenFile", File),
+    ("ZwReadFile", File),
+    ("ZwWriteFile", File),
+    ("ZwQueryInformationFile", File),
+    ("ZwSetInformationFile", File),
+    ("ZwQueryDirectoryFile*", File),
+    ("ZwQueryFullAttributesFile", File),
+    ("ZwQueryVolumeInformationFile", File),
+    ("ZwFlushBuffersFile*", File),
+    ("ZwDeleteFile", File),
+    ("ZwFsControlFile", File),
+    ("ZwDeviceIoControlFile", File),
+    ("IoCreateFile*", File),
+    // 0xC4/0x30 to 0x42 and 0x80: the routine knows which.
+    ("ExAcquireFastMutex*", SeesItself),
+    ("ExReleaseFastMutex*", SeesItself),
+    ("ExTryToAcquireFastMutex", SeesItself),
+    ("KeAcquireGuardedMutex*", SeesItself),
+    ("KeReleaseGuardedMutex*", SeesItself),
+    ("KeAcquireSpinLock*", SeesItself),
+    ("KeReleaseSpinLock*", SeesItself),
+    ("KeTryToAcquireSpinLock*", SeesItself),
+    ("KeAcquireInStackQueuedSpinLock*", SeesItself),
+    ("KeReleaseInStackQueuedSpinLock*", SeesItself),
+    ("KeSetEvent", SeesItself),
+    ("KeWaitFor*", SeesItself),
+    ("KeEnterCriticalRegion", SeesItself),
+    ("KeLeaveCriticalRegion", SeesItself),
+    ("KeEnterGuardedRegion", SeesItself),
+    ("KeLeaveGuardedRegion", SeesItself),
+    ("ExAllocatePool*", SeesItself),
+    ("ExFreePool*", SeesItself),
+];
+
+/// What the routine with that name is for.
+pub(crate) const fn of(name: &str) -> Category {
+    let mut at = 0;
+    while at < TABLE.len() {
+        if fits(TABLE[at].0.as_bytes(), name.as_bytes()) {
+            return TABLE[at].1;
+        }
+        at += 1;
+    }
+    Category::Other
+}
+
+/// Whether a name is the pattern, or begins with it where it ends in `*`.
+const fn fits(pattern: &[u8], name: &[u8]) -> bool {
+    let mut at = 0;
+    while at < pattern.len() {
+        if pattern[at] == b'*' {
+            return true;
+        }
+        if at >= name.len() || pattern[at] != name[at] {
+            return false;
+        }
+        at += 1;
+    }
+    at == name.len()
+}
+
+impl Category {
+    /// The routines in which a call is looked at.
+    pub(crate) const fn purposes(self) -> u8 {
+        match self {
+            Registry | Ipc => NOTIFICATION,
+            UserMemory => IMAGE,
+            Category::Other | File | SeesItself => 0,
+        }
+    }
+}
+
+/// Says what is wrong with a call in a routine that runs for `purpose`.
+pub(crate) fn in_notification(export: &Export, category: Category, purpose: u8) {
+    let routine = match purpose {
+        IMAGE => "an image routine",
+        THREAD => "a thread routine",
+        _ => "a process routine",
+    };
+    let name = export.name;
+    let (rule, message) = match category {
+        Registry => (
+            &super::L_01,
+            format!(
+                "{routine} calls {name}; registry calls take locks and run other drivers' routines: read what you need \
+                 in DriverEntry, or queue the call to a worker thread"
+            ),
+        ),
+        Ipc => (
+            &super::L_03,
+            format!(
+                "{routine} calls {name} and waits for a program, which may wait for this very process: queue the \
+                 message to a worker thread, and return"
+            ),
+        ),
+        UserMemory => (
+            &super::L_06,
+            format!(
+                "{routine} calls {name} while the process's address space is being changed; queue a kernel APC to the \
+                 thread, which runs after the mapping is done"
+            ),
+        ),
+        Category::Other | File | SeesItself => return,
+    };
+    let kernel = kernel();
+    // Up to Windows 7 the lock of the address space is held (C.5); later it is only advised against (C7).
+    let severity = if category == UserMemory && kernel.config.profile < Profile::Win81 {
+        Severity::Error
+    } else {
+        rule.severity
+    };
+    let driver = crate::io::current_driver();
+    kernel.finding_as(severity, driver, rule, &message, None, crate::ke::stop::driver_stack());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_beginnings_of_names_are_found() {
+        assert_eq!(of("ZwOpenKey"), Registry);
+        assert_eq!(of("ZwOpenKeyEx"), Registry);
+        assert_eq!(of("ZwQueryValueKey"), Registry);
+        assert_eq!(of("ZwQueryValueKeyEx"), Category::Other);
+        assert_eq!(of("ZwClose"), Category::Other);
+    }
+
+    #[test]
+    fn the_table_names_nothing_twice() {
+        let mut names: Vec<_> = TABLE.iter().map(|(name, _)| name).collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}
