@@ -43,7 +43,7 @@ const LINK: &[&str] = &[
 /// Builds one and gives its bytes.
 pub(crate) fn build(driver: &Driver, integrity: bool, work: &Path) -> Result<Vec<u8>> {
     let root = root();
-    let library = import_library(driver.folder, work)?;
+    let libraries = import_libraries(driver.folder, work)?;
     let built = work.join(format!("{}{}.sys", driver.folder, driver.name));
     GCC.run(|gcc| {
         if integrity {
@@ -57,27 +57,38 @@ pub(crate) fn build(driver: &Driver, integrity: bool, work: &Path) -> Result<Vec
             .arg("-o")
             .arg(&built)
             .arg(&driver.source)
-            .arg(library)
+            .args(libraries)
     })?;
     fs::read(&built).with_context(|| format!("cannot read {}", built.display()))
 }
 
-/// The import library of the kernel routines that a folder's C drivers use, made from its list.
-fn import_library(folder: &str, work: &Path) -> Result<PathBuf> {
+/// The import libraries of what a folder's C drivers import, made from its lists: one `MODULE.def` for each module.
+fn import_libraries(folder: &str, work: &Path) -> Result<Vec<PathBuf>> {
+    let directory = root().join("drivers").join(if folder.is_empty() { "tests" } else { folder });
+    let listed = fs::read_dir(&directory).with_context(|| format!("cannot list {}", directory.display()))?;
+    let mut lists = Vec::new();
+    for entry in listed {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "def") {
+            lists.push(path);
+        }
+    }
+    lists.sort();
+    lists.iter().map(|list| import_library(list, work)).collect()
+}
+
+fn import_library(list: &Path, work: &Path) -> Result<PathBuf> {
+    let module = list.file_stem().and_then(|stem| stem.to_str()).context("a list is named as its module")?;
     // By its bare name: dlltool makes symbols from it, which end up in the drivers.
-    const LIBRARY: &str = "libntoskrnl.a";
-    let list = match folder {
-        "" => root().join("drivers/tests/ntoskrnl.def"),
-        folder => root().join("drivers").join(folder).join("ntoskrnl.def"),
-    };
+    let library = format!("lib{module}.a");
     DLLTOOL.run(|dlltool| {
         dlltool
             .current_dir(work)
-            .args(["--deterministic-libraries", "--output-lib", LIBRARY])
+            .args(["--deterministic-libraries", "--output-lib", &library])
             // Names of temporary members, otherwise after the process's id.
-            .args(["--temp-prefix", "ntoskrnl"])
+            .args(["--temp-prefix", module])
             .arg("--input-def")
             .arg(list)
     })?;
-    Ok(work.join(LIBRARY))
+    Ok(work.join(library))
 }

@@ -7,6 +7,9 @@ use object::read::pe::{ImageNtHeaders as _, ImageOptionalHeader as _, PeFile64};
 
 use super::recipe::Driver;
 
+/// What our drivers may import from.
+const MODULES: &[&[u8]] = &[b"ntoskrnl.exe", b"FLTMGR.SYS"];
+
 /// `IMAGE_OPTIONAL_HEADER64::CheckSum` from the start of the PE header.
 const CHECKSUM_FROM_PE_HEADER: usize = 24 + 64;
 
@@ -58,7 +61,7 @@ pub(crate) fn verify(driver: &Driver, file: &[u8]) -> Result<()> {
     let mut modules = table.descriptors()?;
     while let Some(module) = modules.next()? {
         let name = table.name(module.name.get(LE))?;
-        if !name.eq_ignore_ascii_case(b"ntoskrnl.exe") {
+        if !MODULES.iter().any(|module| name.eq_ignore_ascii_case(module)) {
             bail!("it imports from {}", String::from_utf8_lossy(name));
         }
     }

@@ -20,6 +20,7 @@ mod errors;
 mod hostile;
 mod other;
 mod pool;
+mod rules;
 mod stops;
 mod support;
 mod witness;

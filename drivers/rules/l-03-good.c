@@ -1,0 +1,47 @@
+/* Has a work item send a message to a program (L-03). */
+#include "rule.h"
+
+typedef struct _FLT_FILTER *PFLT_FILTER;
+typedef struct _FLT_PORT *PFLT_PORT;
+NTSTATUS NTAPI FltSendMessage(PFLT_FILTER Filter, PFLT_PORT *ClientPort, PVOID SenderBuffer, ULONG SenderBufferLength,
+                              PVOID ReplyBuffer, PULONG ReplyLength, PLARGE_INTEGER Timeout);
+
+/* No program is connected, as when it is being started or is the very one that waits. */
+static PFLT_PORT Client;
+static PFLT_FILTER Filter;
+
+static VOID Ask(VOID)
+{
+    ULONG question = 1;
+    LARGE_INTEGER soon;
+    soon.QuadPart = -10 * 10000;
+    FltSendMessage(Filter, &Client, &question, sizeof(question), NULL, NULL, &soon);
+}
+
+static WORK_QUEUE_ITEM Item;
+static volatile LONG Busy;
+static KEVENT Done;
+
+static VOID NTAPI Work(PVOID Context)
+{
+    UNREFERENCED_PARAMETER(Context);
+    Ask();
+    InterlockedExchange(&Busy, 0);
+    KeSetEvent(&Done, 0, FALSE);
+}
+
+static VOID NTAPI OnProcess(PEPROCESS Process, HANDLE ProcessId, PPS_CREATE_NOTIFY_INFO CreateInfo)
+{
+    UNREFERENCED_PARAMETER(Process);
+    UNREFERENCED_PARAMETER(ProcessId);
+    UNREFERENCED_PARAMETER(CreateInfo);
+    if (InterlockedExchange(&Busy, 1) != 0)
+        return;
+    KeClearEvent(&Done);
+    ExInitializeWorkItem(&Item, Work, NULL);
+    ExQueueWorkItem(&Item, DelayedWorkQueue);
+}
+
+BEGIN_DRIVER(KeInitializeEvent(&Done, NotificationEvent, TRUE), PsSetCreateProcessNotifyRoutineEx(OnProcess, FALSE),
+             PsSetCreateProcessNotifyRoutineEx(OnProcess, TRUE);
+             KeWaitForSingleObject(&Done, Executive, KernelMode, FALSE, NULL))

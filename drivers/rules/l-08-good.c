@@ -1,0 +1,12 @@
+/* Removes its process routine in DriverUnload (L-08). */
+#include "rule.h"
+
+static VOID NTAPI OnProcess(PEPROCESS Process, HANDLE ProcessId, PPS_CREATE_NOTIFY_INFO CreateInfo)
+{
+    UNREFERENCED_PARAMETER(Process);
+    UNREFERENCED_PARAMETER(ProcessId);
+    UNREFERENCED_PARAMETER(CreateInfo);
+    DbgPrint("l-08-good: told\n");
+}
+
+PROCESS_DRIVER(OnProcess, UNPREPARED)

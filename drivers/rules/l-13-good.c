@@ -1,0 +1,16 @@
+/* Leaves a critical region as often as it enters it (L-13). */
+#include "rule.h"
+
+static VOID NTAPI OnProcess(PEPROCESS Process, HANDLE ProcessId, PPS_CREATE_NOTIFY_INFO CreateInfo)
+{
+    UNREFERENCED_PARAMETER(Process);
+    UNREFERENCED_PARAMETER(ProcessId);
+    KeEnterCriticalRegion();
+    if (CreateInfo == NULL) {
+        KeLeaveCriticalRegion();
+        return;
+    }
+    KeLeaveCriticalRegion();
+}
+
+PROCESS_DRIVER(OnProcess, UNPREPARED)

@@ -1,0 +1,14 @@
+/* Reads the image name without a test for NULL (L-16). */
+#include "rule.h"
+
+static volatile USHORT Longest;
+
+static VOID NTAPI OnImage(PUNICODE_STRING FullImageName, HANDLE ProcessId, PIMAGE_INFO ImageInfo)
+{
+    UNREFERENCED_PARAMETER(ProcessId);
+    UNREFERENCED_PARAMETER(ImageInfo);
+    if (FullImageName->Length > Longest)
+        Longest = FullImageName->Length;
+}
+
+IMAGE_DRIVER(OnImage, UNPREPARED)
