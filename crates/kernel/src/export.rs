@@ -145,6 +145,15 @@ pub fn sorted() -> Vec<&'static Export> {
     all
 }
 
+/// What drivers get for a name of the newest Windows.
+#[cfg(test)]
+pub(crate) fn address_of(module: &str, name: &str) -> *const () {
+    match lookup(module, name, &Config::default()) {
+        Lookup::Found(export) => export.address.0,
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use nt_abi::Profile;

@@ -61,7 +61,8 @@ mod tests {
     #[test]
     fn r_reg_01_routines_are_found_by_name_and_profile() {
         with_kernel(Config { profile: Profile::Win10_1703, ..Config::default() }, |_, _| {
-            assert_eq!(find("MmGetSystemRoutineAddress"), MmGetSystemRoutineAddress as *const c_void);
+            let myself = crate::export::address_of("ntoskrnl.exe", "MmGetSystemRoutineAddress");
+            assert_eq!(find("MmGetSystemRoutineAddress"), myself.cast());
             assert_eq!(find("memcpy"), machine::crt::memcpy as *const c_void);
             assert!(find("PsSetLoadImageNotifyRoutineEx").is_null());
             assert!(find("mmgetsystemroutineaddress").is_null());

@@ -171,7 +171,7 @@ fn routines_are_found_by_name() {
         // SAFETY: strings with a NUL.
         unsafe {
             let found = misc::FltGetRoutineAddress(c"FltGetRoutineAddress".as_ptr().cast());
-            assert!(std::ptr::eq(found, misc::FltGetRoutineAddress as *const ()));
+            assert!(std::ptr::eq(found, crate::export::address_of("FLTMGR.SYS", "FltGetRoutineAddress")));
             assert!(
                 misc::FltGetRoutineAddress(c"FltGetRequestorProcessIdEx".as_ptr().cast()).is_null(),
                 "later"
