@@ -67,6 +67,8 @@ fn r_ii_04_a_minifilter_names_the_image_of_a_new_process() {
         "attach to device type 8, file system type 2",
         r"true in \usr\bin\ on \Device\HarddiskVolume1",
         // STATUS_PORT_DISCONNECTED: no program has connected.
+        "finding L-03: a process routine calls FltSendMessage and waits for a program, which may wait for this \
+         very process: queue the message to a worker thread, and return",
         "message: c0000037",
         "unload, flags 1",
     ];

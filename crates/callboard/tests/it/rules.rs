@@ -80,6 +80,7 @@ fn l_01_what_is_broken_again_and_again_at_one_place_is_said_once_and_counted() {
     let mut bench = Bench::new(Profile::Win11_24H2).unwrap();
     live(&mut bench, &folder().join("l-01-bad.sys"), Told::Usual).unwrap();
     assert_eq!(bench.findings().len(), 1, "{:#?}", bench.findings());
-    let counted = |body: &Body<'_>| matches!(body, Body::Note { text, .. } if text.contains("L-01 was broken 6 times"));
+    let counted =
+        |body: &Body<'_>| matches!(body, Body::Note { text, .. } if text.contains("L-01 was broken 6 times"));
     assert!(bench.records().iter().any(|record| counted(&record.body)), "{:#?}", bench.records());
 }
