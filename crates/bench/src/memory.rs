@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use event::{Architecture, ProcessId};
 
 /// `IMAGE_DOS_HEADER::e_lfanew` of the headers that are made up.
-const PE_HEADER: usize = 0x80;
+const PE_HEADER: u8 = 0x80;
 const MACHINE_AMD64: u16 = 0x8664;
 const MACHINE_I386: u16 = 0x014C;
 const PE32: u16 = 0x010B;
@@ -69,10 +69,10 @@ pub(crate) fn header(architecture: Architecture, base: u64, size: u64) -> Vec<u8
     let mut bytes = vec![0; 0x400];
     let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
     put(0, b"MZ");
-    put(0x3C, &(PE_HEADER as u32).to_le_bytes());
-    put(PE_HEADER, b"PE\0\0");
+    put(0x3C, &u32::from(PE_HEADER).to_le_bytes());
+    put(usize::from(PE_HEADER), b"PE\0\0");
     // FileHeader: Machine, no section, SizeOfOptionalHeader, Characteristics (executable, large addresses).
-    let file = PE_HEADER + 4;
+    let file = usize::from(PE_HEADER) + 4;
     put(file, &(if wide { MACHINE_AMD64 } else { MACHINE_I386 }).to_le_bytes());
     put(file + 16, &(if wide { 0xF0_u16 } else { 0xE0 }).to_le_bytes());
     put(file + 18, &0x0022_u16.to_le_bytes());
