@@ -8,6 +8,7 @@
 //!     ├───── memory.rs          what processes have in their memory
 //!     ├───── drivers.rs         loading and unloading
 //!     ├───── device.rs          devices: opened, asked, read, written, closed
+//!     ├───── clock.rs           time that passes
 //!     ├───── evidence.rs        what came of it: notices, verdicts, lines, findings, the stop, leaks
 //!     └───── world.rs           who is there (ids, threads, bases), which the bench alone decides
 //! ```
@@ -46,6 +47,7 @@ mod conditions;
 mod actor;
 mod bench;
 mod builder;
+mod clock;
 mod device;
 mod drivers;
 mod error;
