@@ -37,6 +37,27 @@
 //! # }
 //! ```
 //!
+//! A driver that would stop Windows stops the bench, and nothing else; the stop can be looked at:
+//!
+//! ```
+//! use bench::{Bench, Profile, StopKind, Value};
+//! # const BSOD: &[u8] = include_bytes!("../../../drivers/bin/bsod.sys");
+//!
+//! # fn main() -> Result<(), bench::Error> {
+//! let mut bench = Bench::new(Profile::Win11_24H2)?;
+//! bench.set_value("bsod", "Mode", Value::String("null-read-at-create".into()))?;
+//! bench.load_bytes("bsod", BSOD)?;
+//! let error = bench.process(r"C:\x.exe").create().unwrap_err();
+//! let stop = error.stop().expect("the machine has stopped");
+//! assert_eq!(stop.kind, StopKind::BugCheck);
+//! assert_eq!(stop.stack[0].module.as_deref(), Some("bsod.sys"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Devices are used as programs use them ([`Bench::ioctl`]), and time passes when the test lets it
+//! ([`Bench::advance`]).
+//!
 //! Time is virtual unless [`BenchBuilder::clock`] says otherwise, and ids and bases are the bench's own choice, so that
 //! the same calls have the same records.
 #![forbid(unsafe_code)]
