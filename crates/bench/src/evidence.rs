@@ -42,8 +42,14 @@ impl Bench {
 
     /// Fetches what was recorded since the last call.
     pub fn collect(&mut self) {
-        let records = &mut self.records;
-        self.host.drain(&mut |record| records.push(record.clone().into_owned()));
+        let (records, now) = (&mut self.records, &mut self.now);
+        self.host.drain(&mut |record| {
+            // A driver that waits moves a virtual clock; a stop of the host's watcher is on the real one.
+            if !matches!(record.body, Body::Stop(_)) {
+                *now = (*now).max(record.time);
+            }
+            records.push(record.clone().into_owned());
+        });
     }
 
     /// Every call of a notify routine, in order.

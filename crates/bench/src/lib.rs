@@ -8,6 +8,7 @@
 //!     ├───── memory.rs          what processes have in their memory
 //!     ├───── drivers.rs         loading and unloading
 //!     ├───── device.rs          devices: opened, asked, read, written, closed
+//!     ├───── clock.rs           time that passes
 //!     ├───── evidence.rs        what came of it: notices, verdicts, lines, findings, the stop, leaks
 //!     └───── world.rs           who is there (ids, threads, bases), which the bench alone decides
 //! ```
@@ -36,6 +37,27 @@
 //! # }
 //! ```
 //!
+//! A driver that would stop Windows stops the bench, and nothing else; the stop can be looked at:
+//!
+//! ```
+//! use bench::{Bench, Profile, StopKind, Value};
+//! # const BSOD: &[u8] = include_bytes!("../../../drivers/bin/bsod.sys");
+//!
+//! # fn main() -> Result<(), bench::Error> {
+//! let mut bench = Bench::new(Profile::Win11_24H2)?;
+//! bench.set_value("bsod", "Mode", Value::String("null-read-at-create".into()))?;
+//! bench.load_bytes("bsod", BSOD)?;
+//! let error = bench.process(r"C:\x.exe").create().unwrap_err();
+//! let stop = error.stop().expect("the machine has stopped");
+//! assert_eq!(stop.kind, StopKind::BugCheck);
+//! assert_eq!(stop.stack[0].module.as_deref(), Some("bsod.sys"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Devices are used as programs use them ([`Bench::ioctl`]), and time passes when the test lets it
+//! ([`Bench::advance`]).
+//!
 //! Time is virtual unless [`BenchBuilder::clock`] says otherwise, and ids and bases are the bench's own choice, so that
 //! the same calls have the same records.
 #![forbid(unsafe_code)]
@@ -46,6 +68,7 @@ mod conditions;
 mod actor;
 mod bench;
 mod builder;
+mod clock;
 mod device;
 mod drivers;
 mod error;

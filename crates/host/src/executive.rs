@@ -1,6 +1,6 @@
 //! What a host needs of the kernel it runs, so that another can stand in for it.
 
-use event::{DriverId, Event};
+use event::{DriverId, Event, Time};
 use kernel::{Completed, Config};
 use nt_abi::NTSTATUS;
 
@@ -32,6 +32,8 @@ pub(crate) trait Executive: Sync {
     fn open(&self, caller: Caller, path: &str, access: u32) -> Result<u64, Failure>;
     /// Asks something of an open file; the second buffer is filled.
     fn io(&self, caller: Caller, file: u64, what: Io, input: &[u8], output: &mut [u8]) -> Completed;
+    /// Moves a virtual clock; answers what the clock says.
+    fn advance(&self, time: Time) -> Time;
     /// Unloads every driver, looks for leaks and sums up.
     fn finish(&self);
 }

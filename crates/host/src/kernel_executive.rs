@@ -1,6 +1,6 @@
 //! The kernel as an [`Executive`](crate::executive::Executive).
 
-use event::{DriverId, Event, Family, ProcessId, Record};
+use event::{DriverId, Event, Family, ProcessId, Record, Time};
 use kernel::{Completed, Config, Kernel, Running};
 use machine::Processor;
 use nt_abi::{NTSTATUS, STATUS_UNSUCCESSFUL};
@@ -36,7 +36,7 @@ impl Executive for KernelExecutive {
             return;
         }
         match attach_processor() {
-            Ok(()) => self.0.adopt_this_thread(),
+            Ok(()) => self.0.adopt_lane(u32::try_from(lane).unwrap_or_default()),
             // 16 lanes against 64 processors: only a driver with dozens of threads comes here. The panic hook tells
             // the bench.
             Err(failure) => panic!("{}", failure.message),
@@ -49,27 +49,32 @@ impl Executive for KernelExecutive {
     }
 
     fn load(&self, name: &str, path: &str, image: &[u8]) -> Result<DriverId, Failure> {
+        let _request = self.0.request(None);
         self.0
             .load_driver(name, path, image)
             .map_err(|error| Failure { status: error.status(), message: error.to_string() })
     }
 
     fn unload(&self, driver: DriverId) -> Result<(), Failure> {
+        let _request = self.0.request(None);
         self.0
             .unload_driver(driver)
             .map_err(|error| Failure { status: STATUS_UNSUCCESSFUL, message: error.to_string() })
     }
 
     fn deliver(&self, event: &Event<'_>) -> Option<(NTSTATUS, Option<DriverId>)> {
+        let _request = self.0.request(Some(event.time));
         self.0.deliver_event(event).map(|refused| (refused.status, refused.driver))
     }
 
     fn open(&self, caller: Caller, path: &str, access: u32) -> Result<u64, Failure> {
+        let _request = self.0.request(Some(caller.time));
         let opened = self.0.user_open(caller.context, path, access);
         opened.map_err(|status| Failure { status, message: format!("{path} cannot be opened: {status}") })
     }
 
     fn io(&self, caller: Caller, file: u64, what: Io, input: &[u8], output: &mut [u8]) -> Completed {
+        let _request = self.0.request(Some(caller.time));
         match what {
             Io::Control(code) => self.0.user_control(caller.context, file, code, input, output),
             Io::Read(offset) => self.0.user_transfer(caller.context, file, false, offset, output),
@@ -80,7 +85,12 @@ impl Executive for KernelExecutive {
         }
     }
 
+    fn advance(&self, time: Time) -> Time {
+        self.0.advance_clock(time)
+    }
+
     fn finish(&self) {
+        let _request = self.0.request(None);
         self.0.unload_all();
     }
 }

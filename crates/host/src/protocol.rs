@@ -118,6 +118,8 @@ pub(crate) enum Request<'a> {
         /// Bytes in the second.
         output: u32,
     },
+    /// Move a virtual clock to a time, with all that is due until then. A time that is past only asks.
+    Advance(Time),
     /// Unload every driver, look for leaks, sum up, end.
     Finish,
 }
@@ -131,6 +133,8 @@ pub(crate) enum Reply {
     Done,
     /// To `Load`.
     Loaded(DriverId),
+    /// To `Advance`: what the clock says.
+    Time(Time),
     /// To `Open`: the handle.
     Opened(u64),
     /// To `Io`: how it ended. The transfer area holds the second buffer.

@@ -28,6 +28,7 @@ static KERNEL: AtomicPtr<Kernel> = AtomicPtr::new(std::ptr::null_mut());
 /// Starts a kernel and makes it the one that routines called from drivers act on. The calling thread
 /// must be a processor of the machine. A kernel lives as long as its process: drivers hold its addresses.
 pub fn boot(config: Config, recorder: &'static dyn Recorder) -> &'static Kernel {
+    crate::ke::virtual_clock::choose(config.clock);
     let kernel: &'static Kernel = Box::leak(Box::new(Kernel {
         config,
         recorder,
@@ -57,11 +58,18 @@ impl Kernel {
         crate::mm::lookup::start(self.config.profile);
         crate::ob::types::start(self);
         crate::io::device::start(self);
+        crate::ke::virtual_clock::start(self);
         crate::stress::start(self);
     }
 
-    /// Makes the calling thread, a processor, run a system thread: what drivers are loaded on, and what a
+    /// Makes the calling thread, a processor, run the system thread of a lane: what drivers are loaded on, and what a
     /// notification borrows. The thread keeps it until it ends.
+    pub fn adopt_lane(&self, lane: u32) {
+        let thread = crate::ps::system_thread::adopt_lane(self, lane);
+        machine::set_current_thread(thread.into_raw().cast());
+    }
+
+    /// The same for a thread that is no lane's.
     pub fn adopt_this_thread(&self) {
         let thread = crate::ps::system_thread::adopt(self);
         machine::set_current_thread(thread.into_raw().cast());

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::activity;
 use crate::platform::{BlockOutcome, Now, Platform, PlatformError, Protection};
 
 /// Seconds between 1601-01-01, where NT's time starts, and 1970-01-01.
@@ -39,31 +40,50 @@ impl Hosted {
     }
 }
 
+/// Sleeps while a word holds a value.
+fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> BlockOutcome {
+    let spec = timeout.map(|timeout| libc::timespec {
+        tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: i64::from(timeout.subsec_nanos()),
+    });
+    let spec_pointer = spec.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: the word and the time outlive the call, which only reads them.
+    let rc = unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
+            expected,
+            spec_pointer,
+        )
+    };
+    if rc == 0 {
+        return BlockOutcome::Woken;
+    }
+    match std::io::Error::last_os_error().raw_os_error() {
+        Some(libc::ETIMEDOUT) => BlockOutcome::TimedOut,
+        Some(libc::EAGAIN) => BlockOutcome::Changed,
+        _ => BlockOutcome::Woken,
+    }
+}
+
+/// Sleeps without being counted out.
+pub(crate) fn wait_word(word: &AtomicU32, expected: u32, timeout: Duration) {
+    futex_wait(word, expected, Some(timeout));
+}
+
+/// Wakes those who sleep by [`wait_word`].
+pub(crate) fn wake_word(word: &AtomicU32) {
+    // SAFETY: waking uses the address as a name only.
+    unsafe {
+        libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, i32::MAX)
+    };
+}
+
 impl Platform for Hosted {
     fn block(&self, word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> BlockOutcome {
-        let spec = timeout.map(|timeout| libc::timespec {
-            tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
-            tv_nsec: i64::from(timeout.subsec_nanos()),
-        });
-        let spec_pointer = spec.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-        // SAFETY: the word and the time outlive the call, which only reads them.
-        let rc = unsafe {
-            libc::syscall(
-                libc::SYS_futex,
-                word.as_ptr(),
-                libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
-                expected,
-                spec_pointer,
-            )
-        };
-        if rc == 0 {
-            return BlockOutcome::Woken;
-        }
-        match std::io::Error::last_os_error().raw_os_error() {
-            Some(libc::ETIMEDOUT) => BlockOutcome::TimedOut,
-            Some(libc::EAGAIN) => BlockOutcome::Changed,
-            _ => BlockOutcome::Woken,
-        }
+        let _asleep = activity::is_counting().then(|| activity::Asleep::on(word, expected));
+        futex_wait(word, expected, timeout)
     }
 
     fn wake(&self, word: &AtomicU32, count: u32) -> u32 {
@@ -85,9 +105,24 @@ impl Platform for Hosted {
         if stack_size != 0 {
             builder = builder.stack_size(stack_size);
         }
-        match builder.spawn(body) {
+        if !activity::is_counting() {
+            return match builder.spawn(body) {
+                Ok(_detached) => Ok(()),
+                Err(source) => Err(PlatformError::Spawn { name: name.to_owned(), stack_size, source }),
+            };
+        }
+        // It counts from now on, and not only once it has begun.
+        activity::begin();
+        let counted = move || {
+            body();
+            activity::end();
+        };
+        match builder.spawn(counted) {
             Ok(_detached) => Ok(()),
-            Err(source) => Err(PlatformError::Spawn { name: name.to_owned(), stack_size, source }),
+            Err(source) => {
+                activity::end();
+                Err(PlatformError::Spawn { name: name.to_owned(), stack_size, source })
+            }
         }
     }
 

@@ -15,6 +15,7 @@
 //! * [`processor`] makes an OS thread a processor: GS points at a [`pcr::Kpcr`], faults are caught.
 //! * [`irql`], [`call`], [`images`], [`stop`] are what the kernel uses all the time;
 //!   [`mod@supervisor`] is how the machine asks the kernel, [`mod@platform`] how the kernel asks the world.
+//! * [`activity`] counts the threads that run.
 //! * Nothing here knows an NT object.
 #![expect(
     clippy::cast_possible_truncation,
@@ -27,6 +28,7 @@
     reason = "walking another program's stack and tables is a chain of raw reads under one invariant"
 )]
 
+pub mod activity;
 pub mod call;
 pub mod crt;
 pub mod fault;

@@ -1,6 +1,6 @@
 //! What a program asks of devices.
 
-use event::wire;
+use event::{Time, wire};
 use nt_abi::NTSTATUS;
 
 use super::client::unexpected;
@@ -21,6 +21,18 @@ pub struct Answer {
 }
 
 impl Bench {
+    /// Moves a virtual clock to `time`, with every timer and every wait that is due until then, in their order. A real clock,
+    /// and a time that is past, stay. Answers what the clock says.
+    ///
+    /// # Errors
+    /// [`BenchError::Gone`].
+    pub fn advance(&mut self, time: Time) -> Result<Time, BenchError> {
+        match self.ask(&Request::Advance(time))? {
+            Reply::Time(now) => Ok(now),
+            other => Err(unexpected(other)),
+        }
+    }
+
     /// Opens a device or a file that is there, as a program: answers a handle of the caller's process.
     ///
     /// # Errors

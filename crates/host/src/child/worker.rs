@@ -109,6 +109,7 @@ impl Host {
                 self.channel.copy_in(transfer_at(lane), &second);
                 Reply::Completed { status, information }
             }
+            Request::Advance(time) => Reply::Time(executive.advance(time)),
             Request::Finish => {
                 executive.finish();
                 Reply::Done

@@ -240,6 +240,10 @@ impl Executive for Trial {
         Completed { status: STATUS_UNSUCCESSFUL, information: 0 }
     }
 
+    fn advance(&self, time: Time) -> Time {
+        time
+    }
+
     fn finish(&self) {
         self.record(Body::End);
     }

@@ -73,6 +73,10 @@ pub unsafe extern "win64" fn KeQueryTimeIncrement() -> u32 {
 /// Keeps the processor busy for some microseconds. Source: DDI.
 #[export(irql any)]
 pub unsafe extern "win64" fn KeStallExecutionProcessor(microseconds: u32) {
+    if super::virtual_clock::is_on() {
+        super::virtual_clock::pass(i64::from(microseconds) * 10);
+        return;
+    }
     let until = monotonic().saturating_add(u64::from(microseconds) * 1000);
     while monotonic() < until {
         std::hint::spin_loop();

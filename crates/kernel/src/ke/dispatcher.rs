@@ -324,6 +324,14 @@ impl Waiters {
         self.count_of(object) > 0
     }
 
+    /// Has a waiting thread look at the clock.
+    pub(crate) fn look_again(&mut self, waiter: &Arc<Waiter>) {
+        if waiter.word.load(Ordering::Acquire) == WAITING {
+            self.remove(waiter);
+            waiter.wake(KICKED);
+        }
+    }
+
     /// Has a waiting thread look at its APCs.
     pub(crate) fn kick(&mut self, thread: usize) {
         if let Some(waiter) = self.by_thread.get(&thread).cloned() {

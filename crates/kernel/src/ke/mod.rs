@@ -29,6 +29,7 @@ pub mod stack;
 pub mod stop;
 pub mod time;
 pub mod timer;
+pub mod virtual_clock;
 pub mod wait;
 
 use std::sync::atomic::Ordering;

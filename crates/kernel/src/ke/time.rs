@@ -5,14 +5,16 @@ use std::mem::offset_of;
 use event::Time;
 use nt_abi::{KUSER_SHARED_DATA, Profile};
 
+use super::virtual_clock;
+
 /// The system time, by the bench's clock.
 pub(crate) fn now() -> Time {
-    Time(machine::platform().now().system_time)
+    Time(virtual_clock::reading().system_time)
 }
 
 /// Nanoseconds on a clock that never goes back, for measuring.
 pub(crate) fn monotonic() -> u64 {
-    machine::platform().now().monotonic
+    virtual_clock::reading().monotonic
 }
 
 /// 100 ns in a clock tick: 64 ticks a second.
@@ -22,7 +24,7 @@ const TICK_MULTIPLIER: u32 = 0x0FA0_0000;
 
 /// Fills in what drivers read inline from KUSER_SHARED_DATA: the clocks, and which Windows this is.
 pub(crate) fn fill_shared_user_data(page: &mut [u8; machine::pcr::PAGE_SIZE], profile: Profile) {
-    let machine::platform::Now { system_time, monotonic } = machine::platform().now();
+    let machine::platform::Now { system_time, monotonic } = virtual_clock::reading();
     let interrupt_time = i64::try_from(monotonic / 100).unwrap_or(i64::MAX);
     put(page, offset_of!(KUSER_SHARED_DATA, TickCountMultiplier), &TICK_MULTIPLIER.to_le_bytes());
     put_time(page, offset_of!(KUSER_SHARED_DATA, InterruptTime), interrupt_time);

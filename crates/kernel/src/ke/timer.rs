@@ -56,6 +56,20 @@ impl Timers {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// When the next timer expires, on the monotonic clock.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        self.lock().armed.first_key_value().map(|(&(due, _), _)| due)
+    }
+
+    /// Expires what is due; `true` when there was any.
+    pub(crate) fn expire_due(&self, kernel: &Kernel) -> bool {
+        let due = self.next_due().is_some_and(|due| due <= super::time::monotonic());
+        if due {
+            self.lock().expire(kernel);
+        }
+        due
+    }
+
     /// The addresses of timers that a driver set, or whose DPC routine lies in its image.
     pub(crate) fn pending_of(&self, driver: DriverId, image: &std::ops::Range<usize>) -> Vec<usize> {
         let routine = |armed: &Armed| {
@@ -155,7 +169,11 @@ fn thread(kernel: &'static Kernel) {
     kernel.adopt_this_thread();
     loop {
         let word = timers.word.load(Ordering::Acquire);
-        let next = timers.lock().expire(kernel);
+        let mut next = timers.lock().expire(kernel);
+        if super::virtual_clock::is_on() {
+            // Whoever moves the clock wakes this thread.
+            next = None;
+        }
         if dpc::run_on_thread(kernel) {
             continue;
         }

@@ -1,5 +1,6 @@
 //! Waiting: `KeWaitForSingleObject`, `KeWaitForMultipleObjects`, `KeDelayExecutionThread`.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ pub(crate) enum Until {
 /// When a time that a driver gave is, on the monotonic clock in nanoseconds: negative is relative, else it is
 /// a system time.
 pub(crate) fn due(time: i64) -> u64 {
-    let now = machine::platform().now();
+    let now = super::virtual_clock::reading();
     let ticks = if time < 0 {
         time.unsigned_abs()
     } else {
@@ -151,14 +152,19 @@ pub(crate) unsafe fn wait(objects: &[Object], how: How) -> NTSTATUS {
 }
 
 /// Sleeps until the waiter's word changes or the time is up, and answers the word.
-fn sleep(waiter: &Waiter, until: Until) -> u32 {
+fn sleep(waiter: &Arc<Waiter>, until: Until) -> u32 {
+    let by_itself = super::virtual_clock::is_on();
+    let _ending = match until {
+        Until::Time(due) if by_itself => Some(super::virtual_clock::Ending::at(due, waiter)),
+        _ => None,
+    };
     loop {
         let state = waiter.word.load(Ordering::Acquire);
         let left = until.left();
         if state != WAITING || left == Some(Duration::ZERO) {
             return state;
         }
-        machine::platform().block(&waiter.word, WAITING, left);
+        machine::platform().block(&waiter.word, WAITING, left.filter(|_| !by_itself));
     }
 }
 

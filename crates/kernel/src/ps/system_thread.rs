@@ -26,6 +26,8 @@ use crate::{Kernel, io, ke, kernel};
 /// The next id of a system thread: beyond those of live processes and threads, of which either kind has 4 << 22, and of
 /// every recorded one. A process whose id is taken could not be looked up.
 static NEXT: AtomicU32 = AtomicU32::new(8 << 22);
+/// Where the ids of the host's lanes start: far beyond those.
+const LANES: u32 = 16 << 22;
 /// THREAD_ALL_ACCESS, what a driver gets whatever it asks for.
 const THREAD_ALL_ACCESS: u32 = 0x001F_FFFF;
 /// ACTIVE_EX_WORKER_THREAD_TERMINATION.
@@ -54,6 +56,14 @@ fn new(kernel: &Kernel, process: &Ref<Eprocess>, start: u64) -> Ref<Ethread> {
             return thread;
         }
     }
+}
+
+/// A system thread for the thread of a lane of the host: lanes start when they like, so their ids are their own.
+pub(crate) fn adopt_lane(kernel: &Kernel, lane: u32) -> Ref<Ethread> {
+    let id = ThreadId(LANES + lane * 4);
+    let thread = Ethread::new(kernel.ps.system.0.clone(), id, ke::time::now(), true, 0);
+    kernel.ps.cid.insert(id.0, &thread);
+    thread
 }
 
 /// A system thread for a thread of the host.

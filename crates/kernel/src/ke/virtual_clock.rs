@@ -1,0 +1,252 @@
+//! A clock that stands still until the bench or an event moves it, so that every run is the same.
+//!
+//! ```text
+//!   an event, advance ──▶ move_to(time) ──▶ step, step, … in due order ──▶ the clock is there
+//!   nobody runs, and a request of the bench waits ──▶ step
+//! ```
+//!
+//! A step takes the clock to the next moment at which a timer expires or a wait ends, and lets what comes of it run to its
+//! end before the next. A driver that waits with a timeout inside a request so waits for nothing real: as soon as
+//! no thread of the kernel runs, the clock goes to the next such moment by itself. Between requests it stands.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use event::{Level, Time};
+use machine::activity;
+use machine::platform::Now;
+
+use super::dispatcher::Waiter;
+use crate::{Clock, Kernel, kernel};
+
+/// How long the machine was up when a virtual clock starts: one minute, in nanoseconds.
+const UP: u64 = 60_000_000_000;
+/// How long a request waits, on the real clock, for threads of drivers to come to rest before it answers.
+const REST: Duration = Duration::from_secs(1);
+
+static ON: AtomicBool = AtomicBool::new(false);
+static START: AtomicI64 = AtomicI64::new(0);
+static NOW: AtomicI64 = AtomicI64::new(0);
+/// Requests of the bench that are being served.
+static REQUESTS: AtomicU32 = AtomicU32::new(0);
+/// Changes when the clock's thread has to look.
+static WORD: AtomicU32 = AtomicU32::new(0);
+
+/// Waits that end at a time, by that and the order in which they began.
+static WAITS: Mutex<Waits> = Mutex::new(Waits { next: 0, by_time: BTreeMap::new() });
+
+struct Waits {
+    next: u64,
+    by_time: BTreeMap<(u64, u64), Arc<Waiter>>,
+}
+
+fn waits() -> MutexGuard<'static, Waits> {
+    WAITS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Chooses the clock of the kernel that is about to start.
+pub(crate) fn choose(clock: Clock) {
+    match clock {
+        Clock::Real => {
+            ON.store(false, Ordering::SeqCst);
+            activity::stop();
+        }
+        Clock::Virtual { start } => {
+            waits().by_time.clear();
+            REQUESTS.store(0, Ordering::SeqCst);
+            START.store(start.0, Ordering::SeqCst);
+            NOW.store(start.0, Ordering::SeqCst);
+            ON.store(true, Ordering::SeqCst);
+            activity::start(nobody_runs);
+        }
+    }
+}
+
+/// Starts the thread that moves a virtual clock when nobody runs.
+pub(crate) fn start(kernel: &'static Kernel) {
+    if !is_on() {
+        return;
+    }
+    let body = Box::new(move || {
+        let processor = match machine::Processor::attach() {
+            Ok(processor) => processor,
+            Err(error) => {
+                kernel.note(Level::Warning, &format!("the virtual clock does not move by itself: {error}"));
+                return;
+            }
+        };
+        loop {
+            let word = WORD.load(Ordering::Acquire);
+            if activity::running() <= 1 && wanted() && step(kernel, u64::MAX) {
+                continue;
+            }
+            machine::platform().block(&WORD, word, None);
+            if !is_on() {
+                break;
+            }
+        }
+        drop(processor);
+    });
+    if let Err(error) = machine::platform().spawn("callboard clock", 0, body) {
+        kernel.note(Level::Warning, &format!("the virtual clock does not move by itself: {error}"));
+    }
+}
+
+/// Whether the clock is a virtual one.
+pub(crate) fn is_on() -> bool {
+    ON.load(Ordering::Relaxed)
+}
+
+/// What the clock says.
+pub(crate) fn reading() -> Now {
+    if !is_on() {
+        return machine::platform().now();
+    }
+    let system_time = NOW.load(Ordering::Acquire);
+    let since = u64::try_from(system_time - START.load(Ordering::Relaxed)).unwrap_or(0);
+    Now { system_time, monotonic: UP + since.saturating_mul(100) }
+}
+
+/// Lets some time pass, in units of 100 ns, as a busy processor does.
+pub(crate) fn pass(units: i64) {
+    NOW.fetch_add(units, Ordering::AcqRel);
+}
+
+/// A wait that ends by itself, until this is dropped.
+pub(crate) struct Ending((u64, u64));
+
+impl Ending {
+    /// `waiter` waits until `due`, in nanoseconds of the monotonic clock.
+    pub(crate) fn at(due: u64, waiter: &Arc<Waiter>) -> Self {
+        let mut waits = waits();
+        let place = (due, waits.next);
+        waits.next += 1;
+        waits.by_time.insert(place, waiter.clone());
+        Self(place)
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        waits().by_time.remove(&self.0);
+    }
+}
+
+/// A request of the bench, until this is dropped.
+#[derive(Debug)]
+pub struct Request {
+    counted: bool,
+}
+
+impl Kernel {
+    /// A request of the bench begins, at a time where it has one: a virtual clock goes there. While it lasts the clock
+    /// moves by itself when nobody runs; what it has set going comes to rest before it ends.
+    pub fn request(&'static self, time: Option<Time>) -> Request {
+        let counted = is_on();
+        if counted {
+            activity::begin();
+            if let Some(time) = time {
+                move_to(self, time);
+            }
+            REQUESTS.fetch_add(1, Ordering::SeqCst);
+        }
+        Request { counted }
+    }
+
+    /// Moves a virtual clock to `time`, which must not be before what it says, with everything that is due until then. A
+    /// real one is left alone. Answers what the clock says.
+    pub fn advance_clock(&'static self, time: Time) -> Time {
+        if is_on() {
+            activity::begin();
+            move_to(self, time);
+            activity::wait_until_alone(REST);
+            activity::end();
+        }
+        super::time::now()
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        if self.counted {
+            // What the request itself waited for has come; what goes on is not to move the clock any more.
+            REQUESTS.fetch_sub(1, Ordering::SeqCst);
+            activity::wait_until_alone(REST);
+            activity::end();
+        }
+    }
+}
+
+/// Whether the clock has to move by itself: a request waits, and something is due some time.
+fn wanted() -> bool {
+    is_on() && REQUESTS.load(Ordering::SeqCst) > 0 && next(kernel()).is_some()
+}
+
+/// Called by the last thread that runs, before it sleeps.
+fn nobody_runs() {
+    if REQUESTS.load(Ordering::SeqCst) > 0 && wanted() {
+        WORD.fetch_add(1, Ordering::Release);
+        machine::platform().wake(&WORD, 1);
+    }
+}
+
+/// When the next thing is due, on the monotonic clock.
+fn next(kernel: &Kernel) -> Option<u64> {
+    let timer = kernel.ke.timers.next_due();
+    let wait = waits().by_time.first_key_value().map(|(&(due, _), _)| due);
+    timer.into_iter().chain(wait).min()
+}
+
+fn move_to(kernel: &'static Kernel, time: Time) {
+    let since = u64::try_from(time.0 - START.load(Ordering::Relaxed)).unwrap_or(0);
+    let until = UP + since.saturating_mul(100);
+    while step(kernel, until) {
+        activity::wait_until_alone(REST);
+    }
+    NOW.fetch_max(time.0, Ordering::AcqRel);
+}
+
+/// Goes to the next moment at which something is due, if that is not after `until`, and sets off what is.
+fn step(kernel: &'static Kernel, until: u64) -> bool {
+    let Some(due) = next(kernel).filter(|&due| due <= until) else { return false };
+    let units = i64::try_from(due.saturating_sub(UP).div_ceil(100)).unwrap_or(i64::MAX);
+    NOW.fetch_max(START.load(Ordering::Relaxed).saturating_add(units), Ordering::AcqRel);
+    let now = reading().monotonic;
+    if kernel.ke.timers.expire_due(kernel) {
+        super::timer::wake_thread(kernel);
+    }
+    let over: Vec<_> = {
+        let mut waits = waits();
+        let later = waits.by_time.split_off(&(now + 1, 0));
+        std::mem::replace(&mut waits.by_time, later).into_values().collect()
+    };
+    for waiter in over {
+        kernel.ke.dispatcher.lock().look_again(&waiter);
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+    use crate::testing::with_kernel;
+
+    #[test]
+    fn a_virtual_clock_stands_until_it_is_moved() {
+        let config = Config { clock: Clock::Virtual { start: Time(1_000_000) }, ..Config::default() };
+        with_kernel(config, |_, _| {
+            assert_eq!((super::super::time::now(), reading().monotonic), (Time(1_000_000), UP));
+            // SAFETY: it only keeps the processor busy.
+            unsafe { crate::ke::clock::KeStallExecutionProcessor(50) };
+            assert_eq!(super::super::time::now(), Time(1_000_500), "a busy processor lets time pass");
+            let kernel = kernel();
+            assert_eq!(kernel.advance_clock(Time(2_000_000)), Time(2_000_000));
+            assert_eq!(kernel.advance_clock(Time(1)), Time(2_000_000), "it never goes back");
+            assert_eq!(reading().monotonic, UP + 100_000_000);
+        });
+        choose(Clock::Real);
+    }
+}
