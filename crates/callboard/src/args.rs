@@ -8,11 +8,13 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use nt_abi::Profile;
 
 use crate::setting::Setting;
+use crate::test::Test;
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0-255  of `run`: the command's own exit code, or 128 + the signal that killed it
-  2      the command line makes no sense
+  1      of `test`: a scenario failed
+  2      the command line makes no sense, or a file is no scenario
   120    a driver stopped the machine: bug check, hang, missing routine called
   121    a driver's file cannot be read, is no x64 driver, or cannot be loaded
   122    DriverEntry returned an error
@@ -62,6 +64,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run a command and tell drivers of everything it does
     Run(Run),
+    /// Run scenarios: files that say what happens and what drivers must do
+    Test(Test),
     /// Show what a driver is: headers, imports, notify routines, exception handling
     Inspect(Inspect),
     /// Provoke a driver with seeded interleavings, missing names and low pool, until it does something wrong
@@ -267,7 +271,7 @@ pub(crate) enum Listing {
     Json,
 }
 
-fn profile(text: &str) -> Result<Profile, String> {
+pub(crate) fn profile(text: &str) -> Result<Profile, String> {
     text.parse().map_err(|_| {
         let names: Vec<_> = Profile::ALL.iter().map(|profile| profile.name()).collect();
         format!("there is no such profile; there are {}", names.join(", "))

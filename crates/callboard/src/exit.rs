@@ -5,7 +5,9 @@
 
 /// Everything went well, or the command said 0.
 pub const SUCCESS: u8 = 0;
-/// The command line makes no sense.
+/// Of `test`: a scenario failed.
+pub const TESTS_FAILED: u8 = 1;
+/// The command line makes no sense, or a file that `test` is given is no scenario.
 pub const USAGE: u8 = 2;
 /// A driver stopped the machine: bug check, hang, call of a routine that is not there, death of its host.
 pub const STOPPED: u8 = 120;

@@ -10,6 +10,7 @@ mod run;
 mod setting;
 mod sinks;
 mod stressing;
+mod test;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Stress(arguments) => stressing::stress(&arguments),
         Command::Inspect(inspect) => inspect::inspect(&inspect),
         Command::Exports(exports) => listing::exports(&exports),
+        Command::Test(test) => test::test(&test),
         Command::Doctor => doctor::doctor(),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -19,6 +19,7 @@ mod parse;
 mod problem;
 mod resolve;
 mod run;
+mod schema;
 mod story;
 mod suggest;
 
@@ -26,3 +27,7 @@ pub use outcome::{DiffLine, Failure, Outcome};
 pub use parse::{ReadError, Scenario};
 pub use problem::{BadFile, Place, Problem};
 pub use run::Options;
+pub use schema::schema;
+
+/// A scenario to begin with, which passes: what `callboard test --init` writes.
+pub const STARTER: &str = include_str!("starter.toml");
