@@ -1,7 +1,9 @@
 //! `cargo xtask mutate`: a test proves something only if it fails when the behaviour is broken. This breaks one
-//! behaviour at a time, in a copy of the tree, and expects red.
+//! behaviour at a time, in a copy of the tree, and expects red. What can be is built in asleep, all at once (`switch`);
+//! the rest is built apart.
 
 pub(crate) mod list;
+mod switch;
 mod tree;
 
 use std::collections::BTreeSet;
@@ -53,21 +55,28 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
     let tree = Tree::copy()?;
     let day = tree::day(root())?;
-    unbroken(&tree, &chosen)?;
+    let (asleep, apart): (Vec<_>, Vec<_>) = chosen.iter().partition(|mutation| tree.can_sleep(mutation));
     let mut survivors = Vec::new();
-    for (index, mutation) in chosen.iter().enumerate() {
-        let survived = tree.with(mutation, |tree| survivors_of(tree, mutation))?;
-        let caught = survived.is_empty();
+    let mut tried = 0;
+    let mut judge = |mutation: &Mutation, green: Vec<&str>| {
+        tried += 1;
         let outcome =
-            if caught { "caught".to_owned() } else { format!("NOT CAUGHT by {}", survived.join(" ")) };
-        eprintln!("[{}/{}] {}: {outcome}", index + 1, chosen.len(), mutation.name);
-        seen.note(mutation, caught, &day);
-        if !caught {
-            survivors.push(mutation.name.as_str());
+            if green.is_empty() { "caught".into() } else { format!("NOT CAUGHT by {}", green.join(" ")) };
+        eprintln!("[{tried}/{}] {}: {outcome}", chosen.len(), mutation.name);
+        seen.note(mutation, green.is_empty(), &day);
+        if !green.is_empty() {
+            survivors.push(mutation.name.clone());
         }
-        if arguments.bless {
-            seen.write(root())?;
-        }
+        if arguments.bless { seen.write(root()) } else { Ok(()) }
+    };
+    tree.with_all(&asleep, |tree| {
+        unbroken(tree, &asleep)?;
+        asleep.iter().try_for_each(|mutation| judge(mutation, green(tree, mutation, Some(&mutation.name))?))
+    })?;
+    unbroken(&tree, &apart)?;
+    for mutation in &apart {
+        let green = tree.with(mutation, |tree| green(tree, mutation, None))?;
+        judge(mutation, green)?;
     }
     eprintln!("{} of {} mutations were caught", chosen.len() - survivors.len(), chosen.len());
     if !survivors.is_empty() {
@@ -85,17 +94,17 @@ fn unbroken(tree: &Tree, chosen: &[&Mutation]) -> Result<()> {
             chosen.iter().filter(|mutation| (&mutation.package, &mutation.targets) == (package, targets));
         let tests: BTreeSet<String> = of_package.flat_map(|mutation| mutation.tests.clone()).collect();
         let tests: Vec<String> = tests.into_iter().collect();
-        let ran = tree.test(package, targets, &tests)?;
+        let ran = tree.test(package, targets, &tests, None)?;
         ensure!(ran == Ran::Passed, "the tests of {package} are red before anything is broken");
     }
     Ok(())
 }
 
 /// The tests that stay green: each one must notice by itself.
-fn survivors_of<'a>(tree: &Tree, mutation: &'a Mutation) -> Result<Vec<&'a str>> {
+fn green<'a>(tree: &Tree, mutation: &'a Mutation, awake: Option<&str>) -> Result<Vec<&'a str>> {
     let mut green = Vec::new();
     for test in &mutation.tests {
-        match tree.test(&mutation.package, &mutation.targets, std::slice::from_ref(test))? {
+        match tree.test(&mutation.package, &mutation.targets, std::slice::from_ref(test), awake)? {
             Ran::Failed => {}
             Ran::Passed => green.push(test.as_str()),
             Ran::NotBuilt => bail!("{} does not compile: it breaks no behaviour", mutation.name),

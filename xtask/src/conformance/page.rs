@@ -97,7 +97,9 @@ fn counts(proof: &Proof) -> String {
 }
 
 fn cell(proof: &Proof, outcome: Option<Outcome>) -> &'static str {
-    match outcome {
+    // What drivers leave to others on every Windows is not for drivers to check.
+    let elsewhere = proof.outcomes.iter().flatten().all(|&each| each == Outcome::NotApplicable);
+    match outcome.filter(|_| !elsewhere) {
         Some(Outcome::Pass) => "✓",
         Some(Outcome::Fail) => "FAIL",
         Some(Outcome::Todo) => "todo",

@@ -1,5 +1,6 @@
 //! A copy of the tree to break things in.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::list::Mutation;
+use super::switch;
 use crate::root::{root, target};
 
 /// A test that runs longer than this has been broken into waiting for ever.
@@ -61,8 +63,43 @@ impl Tree {
         done
     }
 
-    /// Runs the tests with exactly these names, and says whether all of them passed.
-    pub(crate) fn test(&self, package: &str, targets: &[String], tests: &[String]) -> Result<Ran> {
+    /// Runs `act` while all these mutations are in place, asleep: [`test`](Self::test) wakes one.
+    pub(crate) fn with_all<T>(
+        &self,
+        mutations: &[&Mutation],
+        act: impl FnOnce(&Self) -> Result<T>,
+    ) -> Result<T> {
+        let files: BTreeSet<&str> = mutations.iter().map(|mutation| mutation.file.as_str()).collect();
+        let mut before = Vec::new();
+        for file in files {
+            let path = self.sources.join(file);
+            let whole = fs::read_to_string(&path)?;
+            let of_file: Vec<&Mutation> =
+                mutations.iter().copied().filter(|mutation| mutation.file == file).collect();
+            fs::write(&path, switch::with_all(&whole, &of_file))?;
+            before.push((path, whole));
+        }
+        let done = act(self);
+        for (path, whole) in before {
+            fs::write(path, whole)?;
+        }
+        done
+    }
+
+    /// Whether a mutation can be in place asleep.
+    pub(crate) fn can_sleep(&self, mutation: &Mutation) -> bool {
+        let source = fs::read_to_string(self.sources.join(&mutation.file)).unwrap_or_default();
+        switch::is_possible(mutation, &source)
+    }
+
+    /// Runs the tests with exactly these names, with the mutation of that name awake, and says whether all of them passed.
+    pub(crate) fn test(
+        &self,
+        package: &str,
+        targets: &[String],
+        tests: &[String],
+        awake: Option<&str>,
+    ) -> Result<Ran> {
         let built = self.cargo(package, targets).arg("--no-run").stderr(Stdio::piped()).output()?;
         if !built.status.success() {
             eprintln!("{}", String::from_utf8_lossy(&built.stderr));
@@ -73,6 +110,7 @@ impl Tree {
             .cargo(package, targets)
             .arg("--")
             .args(tests)
+            .env(switch::VARIABLE, awake.unwrap_or_default())
             .stdout(fs::File::create(&log)?)
             .spawn()
             .context("running cargo test")?;
@@ -110,6 +148,8 @@ impl Tree {
             .args(["test", "--package", package, "--no-fail-fast"])
             .args(targets)
             .env("CARGO_TARGET_DIR", &self.target)
+            // Nobody debugs these programs, and they are built often.
+            .env("CARGO_PROFILE_DEV_DEBUG", "0")
             .current_dir(&self.sources)
             .stdin(Stdio::null())
             .stderr(Stdio::null());

@@ -26,6 +26,8 @@ pub mod queue;
 pub mod region;
 pub mod spinlock;
 pub mod stack;
+#[cfg(test)]
+mod stale_code_tests;
 pub mod stop;
 pub mod time;
 pub mod timer;

@@ -213,3 +213,21 @@ fn r_race_04_an_event_in_a_call_is_told_on_the_same_thread() {
         assert_eq!(seen(), told.map(|(slot, id)| format!("{slot} {id} 0 1 0 in 100.104")));
     });
 }
+
+#[test]
+fn r_ord_03_a_process_that_never_had_a_thread_is_told_of_by_who_drops_it() {
+    with_kernel(|kernel, _| {
+        watch_processes(kernel, |slot, _, id, info| {
+            if slot == 0 {
+                see(format!("{id} {} {}", info.is_some(), context()));
+            }
+        });
+        let process = Process { first_thread: ThreadId::default(), ..a_process(200) };
+        kernel.deliver_event(&event(CREATOR, 1, EventKind::ProcessPresent(process)));
+        assert!(seen().is_empty());
+        let gone = ProcessExit { process: ProcessId(200), status: STATUS_SUCCESS };
+        kernel.deliver_event(&event(CREATOR, 2, EventKind::ProcessExit(gone)));
+        assert_eq!(seen(), ["200 false 0 1 0 in 100.104"]);
+        assert_eq!((look_up(200).0, look_up(104).1), (STATUS_INVALID_CID, STATUS_SUCCESS));
+    });
+}
