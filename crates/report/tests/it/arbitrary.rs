@@ -79,10 +79,12 @@ fn frame() -> BoxedStrategy<Frame<'static>> {
 }
 
 fn a_process() -> BoxedStrategy<Process<'static>> {
-    let flags = (any::<bool>(), architecture());
+    let subsystem = prop_oneof![Just(Subsystem::Win32), Just(Subsystem::Wsl)];
+    let flags = (any::<bool>(), architecture(), subsystem, any::<bool>());
     (process(), process(), client(), any::<u32>(), option::of(name()), option::of(text()), flags)
         .prop_map(
-            |(process, parent, creator, thread, image, command_line, (open_name_available, architecture))| {
+            |(process, parent, creator, thread, image, command_line, flags)| {
+                let (open_name_available, architecture, subsystem, inherits_no_handles) = flags;
                 Process {
                     process,
                     parent,
@@ -92,7 +94,8 @@ fn a_process() -> BoxedStrategy<Process<'static>> {
                     command_line: command_line.map(Into::into),
                     open_name_available,
                     architecture,
-                    ..Process::default()
+                    subsystem,
+                    inherits_no_handles,
                 }
             },
         )
@@ -101,8 +104,10 @@ fn a_process() -> BoxedStrategy<Process<'static>> {
 
 fn image() -> BoxedStrategy<Image<'static>> {
     let place = (any::<u64>(), any::<u64>(), any::<bool>(), any::<bool>());
-    (process(), option::of(name()), architecture(), place)
-        .prop_map(|(process, name, architecture, (base, size, partial, conflicting))| Image {
+    let mapping = prop_oneof![Just(Mapping::Image), Just(Mapping::NoExecute), Just(Mapping::Data)];
+    let signature = (any::<u8>(), any::<u8>()).prop_map(|(level, kind)| Signature { level, kind });
+    (process(), option::of(name()), architecture(), place, mapping, signature)
+        .prop_map(|(process, name, architecture, (base, size, partial, conflicting), mapping, signature)| Image {
             process,
             name,
             base,
@@ -110,7 +115,8 @@ fn image() -> BoxedStrategy<Image<'static>> {
             architecture,
             partial,
             conflicting,
-            ..Image::default()
+            mapping,
+            signature,
         })
         .boxed()
 }
@@ -257,8 +263,11 @@ fn of_run() -> BoxedStrategy<Body<'static>> {
 
 /// A record of any kind and content.
 pub(crate) fn record() -> BoxedStrategy<Record<'static>> {
-    let event = (time(), client(), event_kind()).prop_map(|(time, context, kind)| {
-        Body::Event(Event { time, context, kind, conditions: event::Conditions::default() })
+    let conditions = any::<[bool; 3]>().prop_map(|[apc_level, all_apcs_disabled, unterminated_names]| {
+        Conditions { apc_level, all_apcs_disabled, unterminated_names }
+    });
+    let event = (time(), client(), event_kind(), conditions).prop_map(|(time, context, kind, conditions)| {
+        Body::Event(Event { time, context, kind, conditions })
     });
     let verdict = (process(), status(), option::of(driver()))
         .prop_map(|(process, status, driver)| Body::Verdict { process, status, driver });
