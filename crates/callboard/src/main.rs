@@ -6,6 +6,7 @@ mod doctor;
 mod drivers;
 mod inspect;
 mod listing;
+mod profiles;
 mod run;
 mod setting;
 mod sinks;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Stress(arguments) => stressing::stress(&arguments),
         Command::Inspect(inspect) => inspect::inspect(&inspect),
         Command::Exports(exports) => listing::exports(&exports),
+        Command::Profiles(profiles) => profiles::profiles(&profiles),
         Command::Doctor => doctor::doctor(),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -1,7 +1,8 @@
 //! NT's and our own words for values, the same in every format.
 
 use event::{
-    Architecture, Body, Conditions, Event, EventKind, Family, Flavour, LeakKind, Level, Mapping, Severity, StopKind, Subsystem,
+    Architecture, Body, Conditions, Event, EventKind, Family, Flavour, LeakKind, Level, Mapping, Severity,
+    StopKind, Subsystem,
 };
 use nt_abi::{BugCheckCode, NTSTATUS};
 

@@ -108,7 +108,10 @@ fn what_is_unusual_is_said_and_what_is_usual_is_not() {
     let validator = validator();
     assert!(written.iter().all(|line| validator.is_valid(line)), "{written:?}");
     assert_eq!((&written[0]["subsystem"], &written[0]["inherits_no_handles"]), (&"wsl".into(), &true.into()));
-    assert_eq!(written[0]["conditions"].to_string(), r#"["apc_level","all_apcs_disabled","unterminated_names"]"#);
+    assert_eq!(
+        written[0]["conditions"].to_string(),
+        r#"["apc_level","all_apcs_disabled","unterminated_names"]"#
+    );
     assert_eq!(written[1]["mapping"], "no_execute");
     assert_eq!((&written[1]["signature_level"], &written[1]["signature_type"]), (&12.into(), &3.into()));
     for usual in &written[2..] {
