@@ -72,6 +72,8 @@ pub(crate) enum Command {
     Stress(Stress),
     /// List the kernel routines that drivers can import
     Exports(Exports),
+    /// Show the Windows versions that can be stood in for, and what differs between them
+    Profiles(Profiles),
     /// Try what this machine allows, and say what is missing
     Doctor,
     /// Print a completion script for a shell
@@ -223,6 +225,22 @@ pub(crate) struct Exports {
     /// Only what this Windows has
     #[arg(long, value_name = "PROFILE", value_parser = profile)]
     pub(crate) os: Option<Profile>,
+
+    /// How it is written
+    #[arg(long, value_enum, default_value_t = Listing::Human)]
+    pub(crate) format: Listing,
+}
+
+/// Show the Windows versions that can be stood in for: all of the oldest, and what each changes of the one before.
+#[derive(Debug, Args)]
+pub(crate) struct Profiles {
+    /// Only these, each in full
+    #[arg(value_name = "PROFILE", value_parser = profile)]
+    pub(crate) profiles: Vec<Profile>,
+
+    /// List the points that documents leave open, and how each can be decided with `run --choose`
+    #[arg(long, conflicts_with = "profiles")]
+    pub(crate) choices: bool,
 
     /// How it is written
     #[arg(long, value_enum, default_value_t = Listing::Human)]

@@ -6,6 +6,7 @@ mod doctor;
 mod drivers;
 mod inspect;
 mod listing;
+mod profiles;
 mod run;
 mod setting;
 mod sinks;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Command::Inspect(inspect) => inspect::inspect(&inspect),
         Command::Exports(exports) => listing::exports(&exports),
         Command::Test(test) => test::test(&test),
+        Command::Profiles(profiles) => profiles::profiles(&profiles),
         Command::Doctor => doctor::doctor(),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -127,6 +127,34 @@ impl Profile {
         }
     }
 
+    /// The bits of `IMAGE_INFO.Properties` that exist; the others are 0 (SEMANTICS B.4).
+    pub const fn image_properties(self) -> u32 {
+        let mut bits = crate::IMAGE_PROPERTIES_ADDRESSING_MODE_MASK
+            | crate::IMAGE_PROPERTIES_SYSTEM_MODE_IMAGE
+            | crate::IMAGE_PROPERTIES_MAPPED_TO_ALL_PIDS
+            | crate::IMAGE_PROPERTIES_EXTENDED_INFO_PRESENT;
+        if self.has(Since::Win8) {
+            bits |= crate::IMAGE_PROPERTIES_MACHINE_TYPE_MISMATCH;
+        }
+        if self.has(Since::Win81) {
+            bits |=
+                crate::IMAGE_PROPERTIES_SIGNATURE_LEVEL_MASK | crate::IMAGE_PROPERTIES_SIGNATURE_TYPE_MASK;
+        }
+        if self.has(Since::Win10_1507) {
+            bits |= crate::IMAGE_PROPERTIES_PARTIAL_MAP;
+        }
+        bits
+    }
+
+    /// The bits of `PS_CREATE_NOTIFY_INFO.Flags` that exist (SEMANTICS B.2).
+    pub const fn creation_flags(self) -> u32 {
+        if self.has(Since::Win10_1703) {
+            crate::PS_CREATE_NOTIFY_FILE_OPEN_NAME_AVAILABLE | crate::PS_CREATE_NOTIFY_IS_SUBSYSTEM_PROCESS
+        } else {
+            crate::PS_CREATE_NOTIFY_FILE_OPEN_NAME_AVAILABLE
+        }
+    }
+
     /// `MmUserProbeAddress`: the end of user space, which Windows 8.1 moved from 8 TiB to 128 TiB.
     /// `MmHighestUserAddress` is one less than it.
     pub const fn user_probe_address(self) -> usize {
@@ -319,6 +347,15 @@ mod tests {
         assert!(
             Profile::ALL.iter().all(|p| p.process_routine_limit() == 64 && p.thread_routine_limit() == 64)
         );
+    }
+
+    #[test]
+    fn bits_of_the_structures_by_profile() {
+        let bits = |profile: Profile| (profile.image_properties(), profile.creation_flags());
+        assert_eq!(bits(Profile::Win7Sp1), (0x7FF, 1));
+        assert_eq!(bits(Profile::Win81), (0x7_FFFF, 1));
+        assert_eq!(bits(Profile::Win10_1507), (0xF_FFFF, 1));
+        assert_eq!(bits(Profile::Win10_1703), (0xF_FFFF, 3));
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! NT's and our own words for values, the same in every format.
 
-use event::{Architecture, Body, EventKind, Family, Flavour, LeakKind, Level, Severity, StopKind};
+use event::{
+    Architecture, Body, Conditions, Event, EventKind, Family, Flavour, LeakKind, Level, Mapping, Severity,
+    StopKind, Subsystem,
+};
 use nt_abi::{BugCheckCode, NTSTATUS};
 
 /// A status as eight digits, `0xC0000022`.
@@ -50,6 +53,46 @@ pub(crate) fn architecture(architecture: Architecture) -> &'static str {
         Architecture::X86 => "x86",
         Architecture::Other => "other",
     }
+}
+
+/// What an ordinary process has none of.
+pub(crate) fn subsystem(subsystem: Subsystem) -> Option<&'static str> {
+    match subsystem {
+        Subsystem::Win32 => None,
+        Subsystem::Wsl => Some("wsl"),
+    }
+}
+
+/// What a mapping as an image has none of.
+pub(crate) fn mapping(mapping: Mapping) -> Option<&'static str> {
+    match mapping {
+        Mapping::Image => None,
+        Mapping::NoExecute => Some("no_execute"),
+        Mapping::Data => Some("data"),
+    }
+}
+
+/// All that is unusual about an event and how drivers are told of it.
+pub(crate) fn unusual(event: &Event<'_>) -> Vec<&'static str> {
+    let mut unusual = conditions(event.conditions);
+    match &event.kind {
+        EventKind::ProcessPresent(process)
+        | EventKind::ProcessClone(process)
+        | EventKind::ProcessCreate(process) => unusual.extend(subsystem(process.subsystem)),
+        EventKind::ImageLoad(image) => unusual.extend(mapping(image.mapping)),
+        EventKind::ProcessExit(_) | EventKind::ThreadCreate(_) | EventKind::ThreadExit(_) => {}
+    }
+    unusual
+}
+
+/// What was unusual about how drivers were told, each with a word of its own.
+pub(crate) fn conditions(conditions: Conditions) -> Vec<&'static str> {
+    let words = [
+        (conditions.apc_level, "apc_level"),
+        (conditions.all_apcs_disabled, "all_apcs_disabled"),
+        (conditions.unterminated_names, "unterminated_names"),
+    ];
+    words.into_iter().filter_map(|(holds, word)| holds.then_some(word)).collect()
 }
 
 pub(crate) fn severity(severity: Severity) -> &'static str {

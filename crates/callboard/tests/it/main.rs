@@ -7,7 +7,7 @@
 //!   drivers.rs   statuses, refusals, leftovers     stops.rs    bug checks, hangs, dead hosts
 //!   conformance  the in-driver conformance suite
 //!   hostile.rs   a driver that tries to get out    other.rs    inspect, exports, doctor, man, completions
-//!   pool.rs      pool memory used well and badly
+//!   pool.rs      pool memory used well and badly   profiles.rs profiles and choices
 //! ```
 
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on fails")]
@@ -21,6 +21,7 @@ mod hostile;
 mod other;
 mod pool;
 mod rules;
+mod profiles;
 mod stops;
 mod support;
 mod witness;

@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 use event::{Conditions, Family, Image, Mapping, Name};
 use nt_abi::{
     IMAGE_ADDRESSING_MODE_32BIT, IMAGE_INFO, IMAGE_INFO_EX, IMAGE_PROPERTIES_EXTENDED_INFO_PRESENT,
-    IMAGE_PROPERTIES_MACHINE_TYPE_MISMATCH, IMAGE_PROPERTIES_PARTIAL_MAP, IMAGE_PROPERTIES_SYSTEM_MODE_IMAGE,
-    Since,
+    IMAGE_PROPERTIES_MACHINE_TYPE_MISMATCH, IMAGE_PROPERTIES_PARTIAL_MAP,
+    IMAGE_PROPERTIES_SIGNATURE_LEVEL_SHIFT, IMAGE_PROPERTIES_SIGNATURE_TYPE_SHIFT,
+    IMAGE_PROPERTIES_SYSTEM_MODE_IMAGE,
 };
 
 use super::arguments::poisoned_pointer;
@@ -99,23 +100,20 @@ fn system_root(name: &Name<'_>) -> Option<[&'static str; 2]> {
 /// `IMAGE_INFO.Properties` of an image that a source speaks of (R-II-01): a user's, unless its process is 0
 /// (R-IMG-01). Bits that a profile does not have are 0 (SEMANTICS B.4).
 fn properties_of(config: &Config, image: &Image<'_>) -> u32 {
-    let has = |since| config.profile.has(since);
     let mut properties = IMAGE_ADDRESSING_MODE_32BIT | IMAGE_PROPERTIES_EXTENDED_INFO_PRESENT;
     if image.process == event::ProcessId::IDLE {
         properties |= IMAGE_PROPERTIES_SYSTEM_MODE_IMAGE;
     }
     let mismatch = config.choices.machine_type_mismatch == MachineTypeMismatch::Conflicting;
-    if image.conflicting && mismatch && has(Since::Win8) {
+    if image.conflicting && mismatch {
         properties |= IMAGE_PROPERTIES_MACHINE_TYPE_MISMATCH;
     }
-    if has(Since::Win81) {
-        properties |= u32::from(image.signature.level & 0xF) << 12;
-        properties |= u32::from(image.signature.kind & 0x7) << 16;
-    }
-    if image.partial && has(Since::Win10_1507) {
+    properties |= u32::from(image.signature.level & 0xF) << IMAGE_PROPERTIES_SIGNATURE_LEVEL_SHIFT;
+    properties |= u32::from(image.signature.kind & 0x7) << IMAGE_PROPERTIES_SIGNATURE_TYPE_SHIFT;
+    if image.partial {
         properties |= IMAGE_PROPERTIES_PARTIAL_MAP;
     }
-    properties
+    properties & config.profile.image_properties()
 }
 
 fn image_walk(

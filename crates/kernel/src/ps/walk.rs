@@ -128,7 +128,7 @@ fn creation_info(
     };
     let pico = process.subsystem != Subsystem::Win32;
     if pico {
-        info.Flags |= PS_CREATE_NOTIFY_IS_SUBSYSTEM_PROCESS;
+        info.Flags |= PS_CREATE_NOTIFY_IS_SUBSYSTEM_PROCESS & kernel.config.profile.creation_flags();
     }
     if let Some(name) = &process.image {
         if process.open_name_available {

@@ -291,6 +291,10 @@ impl Timeline<'_> {
             }
             EventKind::ImageLoad(image) => self.image(image),
         }
+        let unusual = words::unusual(event);
+        if !unusual.is_empty() {
+            self.paper.put(FAINT, &format!("  ({})", unusual.join(", ")));
+        }
         if self.verbosity >= Verbosity::Everything && event.context != event::ClientId::default() {
             let context = event.context;
             self.paper.put(FAINT, &format!("  in {}.{}", context.process, context.thread));

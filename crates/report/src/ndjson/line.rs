@@ -96,6 +96,8 @@ pub(super) struct Who<'a> {
     pub(super) context_pid: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) context_tid: Option<u32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) conditions: Vec<&'static str>,
 }
 
 /// Which driver.
@@ -217,6 +219,15 @@ pub(super) struct Process<'a> {
     pub(super) command_line: Option<&'a str>,
     pub(super) open_name_available: bool,
     pub(super) architecture: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) subsystem: Option<&'static str>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub(super) inherits_no_handles: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde passes")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// A file in both forms.
@@ -238,6 +249,12 @@ pub(super) struct Image<'a> {
     pub(super) architecture: &'static str,
     pub(super) partial: bool,
     pub(super) conflicting: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) mapping: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) signature_level: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) signature_type: Option<u8>,
 }
 
 /// A bug check.

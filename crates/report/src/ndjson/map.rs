@@ -30,7 +30,10 @@ pub(super) fn line<'a>(
 fn who<'a>(record: &Record<'_>, names: &'a Names, live: bool) -> Who<'a> {
     let context = record.context;
     match &record.body {
-        Body::Event(event) => about(subject(event), Some(event.context), names, live),
+        Body::Event(event) => Who {
+            conditions: words::conditions(event.conditions),
+            ..about(subject(event), Some(event.context), names, live)
+        },
         Body::Verdict { process, .. } => {
             about(ClientId { process: *process, thread: ThreadId(0) }, Some(context), names, live)
         }
@@ -67,6 +70,7 @@ fn about(subject: ClientId, context: Option<ClientId>, names: &Names, live: bool
         process: names.process(process),
         context_pid: context.map(|context| context.process.0),
         context_tid: context.and_then(|context| nonzero(context.thread.0)),
+        conditions: Vec::new(),
     }
 }
 
@@ -189,6 +193,8 @@ fn of_process<'a>(process: &'a Process<'a>, live: bool) -> line::Process<'a> {
         command_line: process.command_line.as_deref(),
         open_name_available: process.open_name_available,
         architecture: words::architecture(process.architecture),
+        subsystem: words::subsystem(process.subsystem),
+        inherits_no_handles: process.inherits_no_handles,
     }
 }
 
@@ -197,6 +203,7 @@ fn linux(process: ProcessId, live: bool) -> Option<u32> {
 }
 
 fn of_image<'a>(image: &'a Image<'a>) -> line::Image<'a> {
+    let signed = image.signature != event::Signature::default();
     line::Image {
         file: file(image.name.as_ref()),
         base: Address(image.base),
@@ -204,6 +211,9 @@ fn of_image<'a>(image: &'a Image<'a>) -> line::Image<'a> {
         architecture: words::architecture(image.architecture),
         partial: image.partial,
         conflicting: image.conflicting,
+        mapping: words::mapping(image.mapping),
+        signature_level: signed.then_some(image.signature.level),
+        signature_type: signed.then_some(image.signature.kind),
     }
 }
 

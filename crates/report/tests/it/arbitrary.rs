@@ -79,38 +79,34 @@ fn frame() -> BoxedStrategy<Frame<'static>> {
 }
 
 fn a_process() -> BoxedStrategy<Process<'static>> {
-    let flags = (any::<bool>(), architecture());
+    let subsystem = prop_oneof![Just(Subsystem::Win32), Just(Subsystem::Wsl)];
+    let flags = (any::<bool>(), architecture(), subsystem, any::<bool>());
     (process(), process(), client(), any::<u32>(), option::of(name()), option::of(text()), flags)
-        .prop_map(
-            |(process, parent, creator, thread, image, command_line, (open_name_available, architecture))| {
-                Process {
-                    process,
-                    parent,
-                    creator,
-                    first_thread: ThreadId(thread),
-                    image,
-                    command_line: command_line.map(Into::into),
-                    open_name_available,
-                    architecture,
-                    ..Process::default()
-                }
-            },
-        )
+        .prop_map(|(process, parent, creator, thread, image, command_line, flags)| {
+            let (open_name_available, architecture, subsystem, inherits_no_handles) = flags;
+            Process {
+                process,
+                parent,
+                creator,
+                first_thread: ThreadId(thread),
+                image,
+                command_line: command_line.map(Into::into),
+                open_name_available,
+                architecture,
+                subsystem,
+                inherits_no_handles,
+            }
+        })
         .boxed()
 }
 
 fn image() -> BoxedStrategy<Image<'static>> {
     let place = (any::<u64>(), any::<u64>(), any::<bool>(), any::<bool>());
-    (process(), option::of(name()), architecture(), place)
-        .prop_map(|(process, name, architecture, (base, size, partial, conflicting))| Image {
-            process,
-            name,
-            base,
-            size,
-            architecture,
-            partial,
-            conflicting,
-            ..Image::default()
+    let mapping = prop_oneof![Just(Mapping::Image), Just(Mapping::NoExecute), Just(Mapping::Data)];
+    let signature = (any::<u8>(), any::<u8>()).prop_map(|(level, kind)| Signature { level, kind });
+    (process(), option::of(name()), architecture(), place, mapping, signature)
+        .prop_map(|(process, name, architecture, (base, size, partial, conflicting), mapping, signature)| {
+            Image { process, name, base, size, architecture, partial, conflicting, mapping, signature }
         })
         .boxed()
 }
@@ -257,9 +253,11 @@ fn of_run() -> BoxedStrategy<Body<'static>> {
 
 /// A record of any kind and content.
 pub(crate) fn record() -> BoxedStrategy<Record<'static>> {
-    let event = (time(), client(), event_kind()).prop_map(|(time, context, kind)| {
-        Body::Event(Event { time, context, kind, conditions: event::Conditions::default() })
+    let conditions = any::<[bool; 3]>().prop_map(|[apc_level, all_apcs_disabled, unterminated_names]| {
+        Conditions { apc_level, all_apcs_disabled, unterminated_names }
     });
+    let event = (time(), client(), event_kind(), conditions)
+        .prop_map(|(time, context, kind, conditions)| Body::Event(Event { time, context, kind, conditions }));
     let verdict = (process(), status(), option::of(driver()))
         .prop_map(|(process, status, driver)| Body::Verdict { process, status, driver });
     let body = prop_oneof![

@@ -82,6 +82,51 @@ fn r_img_01_images_of_process_0_are_the_kernels() {
 }
 
 #[test]
+fn what_is_unusual_is_said_and_what_is_usual_is_not() {
+    let context = ClientId { process: ProcessId(400), thread: ThreadId(404) };
+    let told = |kind, conditions| Record {
+        time: Time(0),
+        context,
+        body: Body::Event(Event { time: Time(0), context, kind, conditions }),
+    };
+    let process = |subsystem, inherits_no_handles| {
+        let process = ProcessId(400);
+        EventKind::ProcessCreate(Process { process, subsystem, inherits_no_handles, ..Process::default() })
+    };
+    let image = |mapping, signature| {
+        EventKind::ImageLoad(Image { process: ProcessId(400), mapping, signature, ..Image::default() })
+    };
+    let signature = Signature { level: 12, kind: 3 };
+    let all = Conditions { apc_level: true, all_apcs_disabled: true, unterminated_names: true };
+    let records = [
+        told(process(Subsystem::Wsl, true), all),
+        told(image(Mapping::NoExecute, signature), Conditions::default()),
+        told(process(Subsystem::Win32, false), Conditions::default()),
+        told(image(Mapping::Image, Signature::default()), Conditions::default()),
+    ];
+    let written = lines(&records, false);
+    let validator = validator();
+    assert!(written.iter().all(|line| validator.is_valid(line)), "{written:?}");
+    assert_eq!((&written[0]["subsystem"], &written[0]["inherits_no_handles"]), (&"wsl".into(), &true.into()));
+    assert_eq!(
+        written[0]["conditions"].to_string(),
+        r#"["apc_level","all_apcs_disabled","unterminated_names"]"#
+    );
+    assert_eq!(written[1]["mapping"], "no_execute");
+    assert_eq!((&written[1]["signature_level"], &written[1]["signature_type"]), (&12.into(), &3.into()));
+    for usual in &written[2..] {
+        for field in
+            ["subsystem", "inherits_no_handles", "conditions", "mapping", "signature_level", "signature_type"]
+        {
+            assert!(usual.get(field).is_none(), "{field} in {usual}");
+        }
+    }
+    let human = shown(&records);
+    assert!(human.contains("(apc_level, all_apcs_disabled, unterminated_names, wsl)"), "{human}");
+    assert!(human.contains("(no_execute)"), "{human}");
+}
+
+#[test]
 fn a_run_with_nothing_in_it_says_so() {
     insta::assert_snapshot!(shown(&[]));
 }
