@@ -108,6 +108,10 @@ impl Outcome {
 pub fn run(subject: &Subject, seed: u64, each: &mut dyn FnMut(&Record<'_>)) -> Result<Outcome, BenchError> {
     let mut options = subject.options.clone();
     options.config.stress = Some(seed);
+    if seed % 2 == 1 {
+        // A use after free is certain to be noticed; the other half keeps the memory as Windows lays it out.
+        options.config.pool = kernel::Pool::Special;
+    }
     let mut bench = Bench::start(options)?;
     let mut outcome = Outcome::default();
     let driven = drive(subject, &mut bench, &mut outcome);

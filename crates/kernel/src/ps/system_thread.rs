@@ -28,6 +28,9 @@ use crate::{Kernel, io, ke, kernel};
 static NEXT: AtomicU32 = AtomicU32::new(8 << 22);
 /// Where the ids of the host's lanes start: far beyond those.
 const LANES: u32 = 16 << 22;
+/// The next id of a thread of the host's own: these come and go by themselves, and drivers' threads have the same
+/// ids in every run.
+static NEXT_OF_HOST: AtomicU32 = AtomicU32::new(12 << 22);
 /// THREAD_ALL_ACCESS, what a driver gets whatever it asks for.
 const THREAD_ALL_ACCESS: u32 = 0x001F_FFFF;
 /// ACTIVE_EX_WORKER_THREAD_TERMINATION.
@@ -48,9 +51,9 @@ struct Running {
 pub(crate) struct SystemThreads(Mutex<Vec<Running>>);
 
 /// A new system thread in the table of ids, with the lowest id that was never used.
-fn new(kernel: &Kernel, process: &Ref<Eprocess>, start: u64) -> Ref<Ethread> {
+fn new(kernel: &Kernel, ids: &AtomicU32, process: &Ref<Eprocess>, start: u64) -> Ref<Ethread> {
     loop {
-        let id = ThreadId(NEXT.fetch_add(4, Ordering::Relaxed));
+        let id = ThreadId(ids.fetch_add(4, Ordering::Relaxed));
         let thread = Ethread::new(process.clone(), id, ke::time::now(), true, start);
         if kernel.ps.cid.insert(id.0, &thread) {
             return thread;
@@ -68,7 +71,7 @@ pub(crate) fn adopt_lane(kernel: &Kernel, lane: u32) -> Ref<Ethread> {
 
 /// A system thread for a thread of the host.
 pub(crate) fn adopt(kernel: &Kernel) -> Ref<Ethread> {
-    new(kernel, &kernel.ps.system.0, 0)
+    new(kernel, &NEXT_OF_HOST, &kernel.ps.system.0, 0)
 }
 
 /// The host's thread is no processor any more: its system thread ends.
@@ -260,7 +263,7 @@ pub unsafe extern "win64" fn PsCreateSystemThread(
     };
     let start = (start as *const ()).expose_provenance();
     let driver = kernel.io.driver_at(start).map(|driver| driver.id).or_else(io::current_driver);
-    let thread = new(kernel, &process, start as u64);
+    let thread = new(kernel, &NEXT, &process, start as u64);
     let body =
         NewThread { kernel, thread: thread.clone(), driver, start, context: context.expose_provenance() };
     let Some(started) = spawn(body) else {

@@ -122,7 +122,8 @@ unsafe extern "win64" fn called(at: usize) -> usize {
         if reaches && Scheduler::is_task() && stress.scheduler.ask(|dice| dice.one_in(2)) {
             somebody_creates_a_thread();
         }
-        machine::preempt::arm(steps);
+        // What a driver does right after a call, with what the call gave it, is where it is interrupted most.
+        machine::preempt::arm(if steps == 0 { super::steps_after_call(stress) } else { steps });
     }
     export.address.0.expose_provenance()
 }

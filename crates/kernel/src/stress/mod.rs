@@ -135,7 +135,7 @@ pub(crate) fn invoke(call: impl FnOnce()) {
     let steps = if stress.preempts { stress.scheduler.ask(steps) } else { 0 };
     machine::preempt::arm(steps);
     call();
-    if steps != 0 {
+    if stress.preempts {
         machine::preempt::disarm();
     }
     stress.scheduler.point(6);
@@ -149,6 +149,15 @@ fn steps(dice: &mut Dice) -> u32 {
     // Short distances as often as long ones.
     let scale = 4 << dice.below(6);
     u32::try_from(1 + dice.below(scale)).unwrap_or(1)
+}
+
+/// After how many instructions of its own a driver that calls the kernel in a routine is preempted.
+fn steps_after_call(stress: &Stress) -> u32 {
+    if !stress.preempts || !Scheduler::is_task() {
+        return 0;
+    }
+    let steps = |dice: &mut Dice| if dice.one_in(4) { 1 + dice.below(24) } else { 0 };
+    u32::try_from(stress.scheduler.ask(steps)).unwrap_or_default()
 }
 
 /// A driver was interrupted between two instructions.
