@@ -84,15 +84,20 @@ fn unusual(suite: &mut Suite) {
     suite.bench.set_conditions(Conditions::default());
 }
 
+/// Everything that `context.c` asks for.
+pub(super) fn act(suite: &mut Suite) {
+    plain(suite);
+    others(suite);
+    suspended(suite);
+    unusual(suite);
+    suite.bench.load_kernel_image(r"\SystemRoot\System32\drivers\conformance-kernel.sys").unwrap();
+}
+
 #[test]
 fn r_ord_01_r_ctx_01_r_img_01_context_conforms_on_every_profile() {
     for profile in Profile::ALL {
         let mut suite = Suite::load("context", profile, |_| {});
-        plain(&mut suite);
-        others(&mut suite);
-        suspended(&mut suite);
-        unusual(&mut suite);
-        suite.bench.load_kernel_image(r"\SystemRoot\System32\drivers\conformance-kernel.sys").unwrap();
+        act(&mut suite);
         let said = suite.end();
         said.passes(380).covers(&[
             "R-ORD-01",

@@ -7,7 +7,7 @@ use event::Subsystem;
 use super::suite::{EXIT_STATUS, Suite};
 
 /// The processes that `structures.c` asks for, one after the other.
-fn act(suite: &mut Suite, profile: Profile) {
+pub(super) fn act(suite: &mut Suite, profile: Profile) {
     let refusals: [(&str, Option<u32>); 7] = [
         ("plain", None),
         ("refuse", Some(0xC000_0022)),

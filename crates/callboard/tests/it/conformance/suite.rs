@@ -79,7 +79,14 @@ impl Suite {
     }
 
     /// Unloads the driver and gives its lines.
-    pub(super) fn end(mut self) -> Said {
+    pub(super) fn end(self) -> Said {
+        let said = self.end_otherwise();
+        said.keep();
+        said
+    }
+
+    /// The same for a run that is not to be counted among the suite's outcomes.
+    pub(super) fn end_otherwise(mut self) -> Said {
         self.bench.unload(self.driver).unwrap();
         self.bench.finish().unwrap();
         assert_eq!(self.bench.stop(), None);
@@ -88,9 +95,7 @@ impl Suite {
             _ => None,
         });
         let lines = lines.flatten().collect();
-        let said = Said { lines, profile: self.profile, name: self.name };
-        said.keep();
-        said
+        Said { lines, profile: self.profile, name: self.name }
     }
 }
 
