@@ -23,9 +23,32 @@ pub struct Rule {
     pub title: &'static str,
     /// How bad it is to break it, where the one who finds it does not know better.
     pub severity: Severity,
+    /// Its page in `docs/rules`: why it is one, what Windows does, how it is found, what to do.
+    pub page: &'static str,
 }
 
 /// The rule with that id, whatever the case of its letters.
 pub fn by_id(id: &str) -> Option<&'static Rule> {
     RULES.iter().copied().find(|rule| rule.id.eq_ignore_ascii_case(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn every_rule_has_its_page_and_every_page_its_rule() {
+        for rule in RULES {
+            let heading = format!("# {}: {}\n", rule.id, rule.title);
+            assert!(rule.page.starts_with(&heading), "{}: {:?}", rule.id, rule.page.lines().next());
+        }
+        let pages = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/rules")).unwrap();
+        for page in pages {
+            let name = page.unwrap().file_name().into_string().unwrap();
+            let id = name.strip_suffix(".md").unwrap();
+            assert!(id == "README" || by_id(id).is_some_and(|rule| rule.id == id), "{name}");
+        }
+    }
 }
