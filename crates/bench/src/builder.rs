@@ -52,7 +52,7 @@ impl BenchBuilder {
         self
     }
 
-    /// The seed of a run that provokes.
+    /// The seed of a run that provokes. Its scheduler lets time pass: the clock is then not a virtual one.
     #[must_use]
     pub fn stress(mut self, seed: u64) -> Self {
         self.options.config.stress = Some(seed);

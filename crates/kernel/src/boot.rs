@@ -28,7 +28,9 @@ static KERNEL: AtomicPtr<Kernel> = AtomicPtr::new(std::ptr::null_mut());
 /// Starts a kernel and makes it the one that routines called from drivers act on. The calling thread
 /// must be a processor of the machine. A kernel lives as long as its process: drivers hold its addresses.
 pub fn boot(config: Config, recorder: &'static dyn Recorder) -> &'static Kernel {
-    crate::ke::virtual_clock::choose(config.clock);
+    // A run that provokes has a scheduler of its own, which lets time pass as it likes.
+    let clock = if config.stress.is_some() { crate::Clock::Real } else { config.clock };
+    crate::ke::virtual_clock::choose(clock);
     let kernel: &'static Kernel = Box::leak(Box::new(Kernel {
         config,
         recorder,
