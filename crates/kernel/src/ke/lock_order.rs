@@ -327,6 +327,8 @@ mod tests {
         with_kernel(Config::default(), |kernel, records| {
             act(kernel);
             left_since(0);
+            // The next kernel of this thread knows nothing of the edges that this one was told.
+            THREAD.with_borrow_mut(|thread| thread.recent = [(0, 0); RECENT]);
             records.findings()
         })
     }
