@@ -85,7 +85,7 @@ fn l_05_one_order_is_well() {
 
 /// It stopped, and a finding says which argument was used after its call.
 fn kept(pool: &str, mode: &str, what: &str, code: &str) {
-    let run = run("rules/l-15-bad", pool, mode);
+    let run = run("rules/arguments-bad", pool, mode);
     assert_eq!((run.code, run.stdout.as_str()), (120, "went on\n"), "{pool} {mode}: {}", run.stderr);
     let finding = run.one("finding");
     assert_eq!(finding["rule"], "L-15", "{finding:#}");
@@ -119,6 +119,6 @@ fn l_15_fast_pool_knows_its_poison() {
 #[test]
 fn l_15_a_driver_that_copies_is_well() {
     if can_trace() {
-        silent("rules/l-15-good");
+        silent("rules/arguments-good");
     }
 }
