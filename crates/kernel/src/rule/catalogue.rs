@@ -184,6 +184,7 @@ pub(crate) static POOL_01: Rule = Rule {
 /// Locks are acquired in one order, and no removal waits under a lock that the removed routine takes.
 pub(crate) static LOCK_01: Rule = Rule {
     id: "LOCK-01",
+    page: include_str!("../../../../docs/rules/LOCK-01.md"),
     title: "Locks are acquired in one order, and no removal waits under a lock that the routine takes",
     severity: Error,
 };
