@@ -7,6 +7,7 @@ use export_macro::export;
 use machine::Irql;
 use nt_abi::{FAST_MUTEX, KGUARDED_MUTEX, PVOID};
 
+use crate::ke::lock_order::{self, Kind};
 use crate::ke::{self, irql::violation, region};
 use crate::ps::thread::current;
 
@@ -33,6 +34,7 @@ unsafe fn owner<'a>(mutex: *mut FAST_MUTEX) -> &'a AtomicPtr<std::ffi::c_void> {
 /// # Safety
 /// As for [`count`].
 unsafe fn acquire(mutex: *mut FAST_MUTEX, old: Irql) {
+    lock_order::acquiring(mutex.addr(), Kind::FastMutex, false);
     // SAFETY: by this function's contract.
     unsafe {
         if count(mutex).fetch_sub(1, Ordering::Acquire) != 1 {
@@ -56,6 +58,7 @@ unsafe fn own(mutex: *mut FAST_MUTEX, old: Irql) {
         owner(mutex).store(me(), Ordering::Relaxed);
         (*mutex).OldIrql = old.level().into();
     }
+    lock_order::acquired(mutex.addr(), Kind::FastMutex, false);
 }
 
 unsafe fn try_acquire(mutex: *mut FAST_MUTEX, old: Irql) -> bool {
@@ -74,6 +77,7 @@ unsafe fn try_acquire(mutex: *mut FAST_MUTEX, old: Irql) -> bool {
 /// # Safety
 /// As for [`count`].
 unsafe fn release(mutex: *mut FAST_MUTEX) -> Irql {
+    lock_order::released(mutex.addr());
     // SAFETY: by this function's contract.
     unsafe {
         let old = Irql::new(u8::try_from((*mutex).OldIrql & 15).unwrap_or(0));
@@ -104,6 +108,7 @@ fn raise(mutex: *mut FAST_MUTEX) -> Irql {
 /// Makes a fast mutex that nobody owns. Source: DDI.
 #[export(irql <= DISPATCH)]
 pub unsafe extern "win64" fn ExInitializeFastMutex(mutex: *mut FAST_MUTEX) {
+    crate::kernel().ke.lock_order.forget(&(mutex.addr()..mutex.addr() + 1));
     // SAFETY: the driver's mutex.
     unsafe {
         mutex.write(FAST_MUTEX { Count: 1, ..FAST_MUTEX::default() });

@@ -21,7 +21,7 @@ mod pool_contents;
 mod pool_leaks;
 pub mod pool_routines;
 pub(crate) mod pool_site;
-mod pool_special;
+pub(crate) mod pool_special;
 pub mod resource;
 #[cfg(test)]
 mod resource_tests;

@@ -140,6 +140,11 @@ impl Pool {
         self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The special pool, where that is how memory is given out.
+    pub(crate) fn special(&self) -> Option<&Special> {
+        self.special.as_ref()
+    }
+
     /// Whether memory comes from special pool, where there is room.
     pub(crate) fn is_special(&self) -> bool {
         self.special.is_some()
@@ -208,7 +213,7 @@ impl Pool {
 
     /// What is known of an address, in words, for a stop: which allocation, where it was made and freed.
     pub(crate) fn describe(&self, address: usize) -> Option<String> {
-        if let Some(touched) = self.touched(address) {
+        if let Some(touched) = self.touched(address).filter(|touched| touched.lent.is_none()) {
             let start = touched.start;
             return Some(tell(address, start, touched.what, &touched.allocated, touched.freed.as_ref()));
         }

@@ -12,6 +12,7 @@ const VERIFIER: u32 = 0xC4;
 /// a resource in it (0xC4/0x17). Source: G.4; the debugger's pages on 0xC4 and 0xC7.
 pub(super) fn check(kernel: &Kernel, address: usize, what: &Allocation) {
     let range = address..address + what.size;
+    kernel.ke.lock_order.forget(&range);
     let pool = u64::from(what.kind == Kind::Paged);
     let (start, end) = (address as u64, range.end as u64);
     if let Some(timer) = kernel.ke.timers.set_within(&range) {

@@ -16,7 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use machine::platform::Protection;
 
-use super::pool::{Allocation, PAGE};
+use super::pool::{Allocation, Kind, PAGE, Tag};
 use super::pool_site::Site;
 
 /// What surrounds an allocation on its pages.
@@ -39,6 +39,16 @@ struct Region {
     what: Allocation,
     allocated: Site,
     freed: Option<Site>,
+    lent: Option<Lent>,
+}
+
+/// An argument of notify routines, lent for their calls.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lent {
+    /// What it is, as documents name it: `PS_CREATE_NOTIFY_INFO`.
+    pub(crate) what: &'static str,
+    /// The process that the notification was about.
+    pub(crate) process: u32,
 }
 
 /// What an address was that a driver may not touch.
@@ -50,6 +60,8 @@ pub(crate) struct Touched {
     pub(crate) allocated: Site,
     /// Where it was freed; `None` for a touch beyond the end of a living one.
     pub(crate) freed: Option<Site>,
+    /// What it was if it was no pool memory.
+    pub(crate) lent: Option<Lent>,
 }
 
 /// The special pool.
@@ -80,6 +92,16 @@ impl Special {
 
     /// Allocates, with what is not the driver's filled; `None` where the fast pool has to serve.
     pub(crate) fn allocate(&self, what: Allocation, fill: u8, allocated: Site) -> Option<NonNull<u8>> {
+        self.map(what, fill, allocated, None)
+    }
+
+    /// Memory for an argument, zeroed; it is freed when the calls have returned.
+    pub(crate) fn lend(&self, size: usize, lent: Lent) -> Option<NonNull<u8>> {
+        let what = Allocation { size: size.max(1), tag: Tag(0), kind: Kind::NonPaged, owner: None };
+        self.map(what, 0, Site::default(), Some(lent))
+    }
+
+    fn map(&self, what: Allocation, fill: u8, allocated: Site, lent: Option<Lent>) -> Option<NonNull<u8>> {
         if what.size > LARGEST || self.lock().regions.len() >= MOST {
             return None;
         }
@@ -98,7 +120,7 @@ impl Special {
         // SAFETY: within the pages.
         let memory = unsafe { base.add(offset) };
         let start = memory.as_ptr().expose_provenance();
-        let region = Region { start, mapped, what, allocated, freed: None };
+        let region = Region { start, mapped, what, allocated, freed: None, lent };
         self.lock().regions.insert(base.as_ptr().expose_provenance(), region);
         Some(memory)
     }
@@ -144,8 +166,8 @@ impl Special {
     /// What was touched at an address that faulted, if it is one of ours.
     pub(crate) fn touched(&self, address: usize) -> Option<Touched> {
         let (_, region) = self.lock().find(address)?;
-        let Region { start, what, allocated, freed, .. } = region;
-        Some(Touched { start, what, allocated, freed })
+        let Region { start, what, allocated, freed, lent, .. } = region;
+        Some(Touched { start, what, allocated, freed, lent })
     }
 }
 
@@ -170,7 +192,6 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ex::pool::{Kind, Tag};
 
     fn of(size: usize) -> Allocation {
         Allocation { size, tag: Tag(u32::from_le_bytes(*b"Spec")), kind: Kind::NonPaged, owner: None }

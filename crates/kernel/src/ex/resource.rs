@@ -12,6 +12,7 @@ use export_macro::export;
 use machine::Irql;
 use nt_abi::{ERESOURCE, LIST_ENTRY, NTSTATUS, OWNER_ENTRY, ResourceOwnedExclusive, STATUS_SUCCESS};
 
+use crate::ke::lock_order::{self, Kind};
 use crate::ke::{self, region};
 use crate::kernel;
 use crate::ps::thread::current;
@@ -136,6 +137,23 @@ fn check_apcs(code: u64, verb: &str, resource: *mut ERESOURCE) {
 /// `resource` is a driver's resource.
 unsafe fn acquire(resource: *mut ERESOURCE, mode: Mode, wait: bool) -> bool {
     check_apcs(0x37, "acquired", resource);
+    let shared = mode != Mode::Exclusive;
+    if wait {
+        lock_order::acquiring(resource.addr(), Kind::Resource, shared);
+    }
+    // SAFETY: by this function's contract.
+    let got = unsafe { wait_for(resource, mode, wait) };
+    if got {
+        lock_order::acquired(resource.addr(), Kind::Resource, shared);
+    }
+    got
+}
+
+/// The acquisition itself.
+///
+/// # Safety
+/// As for [`acquire`].
+unsafe fn wait_for(resource: *mut ERESOURCE, mode: Mode, wait: bool) -> bool {
     // SAFETY: by this function's contract: it faults here and not under the lock.
     unsafe { (&raw const (*resource).Flag).read_volatile() };
     let thread = me();
@@ -194,6 +212,7 @@ impl Resource {
 /// `resource` is a driver's resource.
 unsafe fn release(resource: *mut ERESOURCE, thread: usize) {
     check_apcs(0x38, "released", resource);
+    lock_order::released(resource.addr());
     // SAFETY: by this function's contract: it faults here and not under the lock.
     unsafe { (&raw const (*resource).Flag).read_volatile() };
     let mut resources = kernel().ex.resources.lock();
@@ -217,6 +236,7 @@ unsafe fn release(resource: *mut ERESOURCE, thread: usize) {
 /// Makes a resource that nobody owns. Source: DDI.
 #[export(irql <= DISPATCH)]
 pub unsafe extern "win64" fn ExInitializeResourceLite(resource: *mut ERESOURCE) -> NTSTATUS {
+    kernel().ke.lock_order.forget(&(resource.addr()..resource.addr() + 1));
     // SAFETY: the driver's structure.
     unsafe {
         let head = &raw mut (*resource).SystemResourcesList;

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use export_macro::export;
+
+use crate::ke::lock_order::{self, Kind};
 use nt_abi::{EX_PUSH_LOCK, EX_RUNDOWN_REF};
 
 /// Set once nobody may use the object any more; above it is the number of its users, doubled.
@@ -122,6 +124,13 @@ const SLEEPERS: u64 = 2;
 const SHARER: u64 = 16;
 
 fn lock(word: &AtomicU64, exclusive: bool) {
+    let address = word.as_ptr().addr();
+    lock_order::acquiring(address, Kind::PushLock, !exclusive);
+    wait_for_lock(word, exclusive);
+    lock_order::acquired(address, Kind::PushLock, !exclusive);
+}
+
+fn wait_for_lock(word: &AtomicU64, exclusive: bool) {
     let free = |value: u64| if exclusive { value & !SLEEPERS == 0 } else { value & EXCLUSIVE == 0 };
     let taken = |value: u64| if exclusive { value | EXCLUSIVE } else { value + SHARER };
     loop {
@@ -139,6 +148,7 @@ fn lock(word: &AtomicU64, exclusive: bool) {
 }
 
 fn unlock(word: &AtomicU64, exclusive: bool) {
+    lock_order::released(word.as_ptr().addr());
     let released = word.fetch_update(Ordering::Release, Ordering::Relaxed, |value| {
         let held = if exclusive { value & EXCLUSIVE != 0 } else { value >= SHARER };
         let left = if exclusive { value & !EXCLUSIVE } else { value.wrapping_sub(SHARER) };
@@ -205,6 +215,9 @@ fn try_lock(word: &AtomicU64, exclusive: bool) -> u8 {
             (value & EXCLUSIVE == 0).then_some(value + SHARER)
         }
     });
+    if got.is_ok() {
+        lock_order::acquired(word.as_ptr().addr(), Kind::PushLock, !exclusive);
+    }
     u8::from(got.is_ok())
 }
 

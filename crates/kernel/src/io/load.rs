@@ -230,6 +230,7 @@ impl Kernel {
         ob::leaks::report(self, driver);
         super::extension::forget(self, driver.object.as_ptr());
         super::module::remove(self, driver);
+        self.ke.lock_order.forget(&(driver.base..driver.base + driver.size));
         crate::flt::report_leaks(self, driver);
         crate::etw::report_leaks(self, driver);
         crate::po::report_leaks(self, driver);

@@ -20,6 +20,7 @@ pub mod dpc;
 pub mod event;
 pub mod irql;
 mod kthread;
+pub(crate) mod lock_order;
 pub mod mutex;
 pub mod processor;
 pub mod queue;
@@ -50,6 +51,7 @@ pub(crate) struct State {
     pub(crate) dispatcher: dispatcher::Dispatcher,
     pub(crate) dpcs: dpc::Dpcs,
     pub(crate) timers: timer::Timers,
+    pub(crate) lock_order: lock_order::LockOrder,
 }
 
 impl State {
@@ -58,6 +60,7 @@ impl State {
             dispatcher: dispatcher::Dispatcher::default(),
             dpcs: dpc::Dpcs::default(),
             timers: timer::Timers::default(),
+            lock_order: lock_order::LockOrder::default(),
         }
     }
 }

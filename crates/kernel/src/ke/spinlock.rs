@@ -4,6 +4,7 @@
 //! half which processor holds it. A processor here is a thread of the system, which may lose its core at any time:
 //! so who finds a lock taken spins a little, then sleeps.
 
+use super::lock_order::{self, Kind};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use event::StopKind;
@@ -51,9 +52,12 @@ impl<'a> Lock<'a> {
     }
 
     fn acquire(self) {
+        let address = self.0.as_ptr().addr();
+        lock_order::acquiring(address, Kind::SpinLock, false);
         if !self.try_acquire(0) {
             self.acquire_slowly();
         }
+        lock_order::acquired(address, Kind::SpinLock, false);
     }
 
     #[cold]
@@ -92,6 +96,7 @@ impl<'a> Lock<'a> {
     }
 
     fn release(self) {
+        lock_order::released(self.0.as_ptr().addr());
         let before = self.0.swap(0, Ordering::Release);
         if before & HELD == 0 {
             let address = self.0.as_ptr().addr() as u64;
@@ -219,7 +224,11 @@ pub unsafe extern "win64" fn KeReleaseSpinLockFromDpcLevel(lock: *mut usize) {
 pub unsafe extern "win64" fn KeTryToAcquireSpinLockAtDpcLevel(lock: *mut usize) -> u8 {
     check_dispatch(lock, 0x40, "acquired");
     // SAFETY: the driver's lock.
-    u8::from(unsafe { Lock::at(lock) }.try_acquire(0))
+    let got = unsafe { Lock::at(lock) }.try_acquire(0);
+    if got {
+        lock_order::acquired(lock.addr(), Kind::SpinLock, false);
+    }
+    u8::from(got)
 }
 
 /// Says whether nobody holds a spin lock. Source: DDI.

@@ -54,6 +54,9 @@ impl machine::Supervisor for KernelSupervisor {
             return Some(BugCheck { code: 0xCE, parameters: [address, unloaded_access(access), rip, 0] });
         }
         if let Some(touched) = kernel().ex.pool.touched(at) {
+            if let Some(lent) = &touched.lent {
+                used_after_call(lent, at - touched.start, rip);
+            }
             let code = if touched.freed.is_some() { DRIVER_FREED_SPECIAL_POOL } else { DRIVER_BEYOND_END };
             let written = u64::from(access == Access::Write);
             return Some(BugCheck { code, parameters: [address, written, rip, 0] });
@@ -123,6 +126,13 @@ impl Kernel {
         if let Some(site) = stop.exception.as_ref().and_then(|exception| exception.call_site.as_ref()) {
             message.push_str(&format!(", in a kernel routine called from {}", frame(site)));
         }
+        if stop.exception.is_some() && crate::ps::follows_poison(&stop.registers.general) {
+            let stack = named(&stop.stack);
+            let driver = crate::io::driver::from_tag(stop.driver);
+            self.finding_at(driver, &crate::rule::L_15, POISON_FOLLOWED, None, stack);
+            message.push_str("; ");
+            message.push_str(POISON_FOLLOWED);
+        }
         if let Some(told) = pool_address(stop).and_then(|address| self.ex.pool.describe(address)) {
             message.push_str(&format!("; {told}"));
         }
@@ -137,6 +147,24 @@ impl Kernel {
         }));
         self.recorder.halt()
     }
+}
+
+/// What is said of a pointer that came from memory which was overwritten when its call had returned.
+const POISON_FOLLOWED: &str = "a register holds 0xDEADDEADDEADDEAD, which is what a notify routine was given and what was \
+    overwritten when the routines had returned: copy what is needed later; --pool special finds the first use";
+
+/// L-15: an argument of a notify routine was used when its call had returned.
+fn used_after_call(lent: &crate::ex::pool_special::Lent, offset: usize, rip: u64) {
+    let message = format!(
+        "byte {offset} of the {} of process {} is used after the routines that it was for have returned: it was valid during the \
+         call only; copy what is needed later",
+        lent.what, lent.process
+    );
+    let mut stack = driver_stack();
+    if stack.is_empty() {
+        stack.push(frame_at(rip));
+    }
+    kernel().finding_at(crate::io::current_driver(), &crate::rule::L_15, &message, None, stack);
 }
 
 /// The address of pool memory that a stop is about.

@@ -121,6 +121,23 @@ impl Drop for Edge {
     }
 }
 
+/// Overwrites a structure that drivers had, as the buffers are.
+pub(super) fn poison_all<T: Copy>(structure: &mut T) {
+    let units = size_of::<T>() / 2;
+    let at = std::ptr::from_mut(structure).cast::<u16>();
+    for unit in 0..units {
+        // SAFETY: within the structure, which is only read again after it was written anew.
+        unsafe { at.add(unit).write_unaligned(POISON) };
+    }
+    std::hint::black_box(structure);
+}
+
+/// Whether a register holds a pointer of the poison, or one a little beyond it: a driver followed it.
+pub(crate) fn follows_poison(registers: &[u64; 16]) -> bool {
+    let poison = poisoned_pointer::<u8>().addr() as u64;
+    registers.iter().any(|&register| register.wrapping_sub(poison) < 0x1000)
+}
+
 /// A pointer that faults when followed and says why to whoever sees it in a debugger.
 pub(crate) fn poisoned_pointer<T>() -> *mut T {
     std::ptr::without_provenance_mut(0xDEAD_DEAD_DEAD_DEAD)

@@ -10,7 +10,8 @@ use nt_abi::{
     IMAGE_PROPERTIES_SYSTEM_MODE_IMAGE,
 };
 
-use super::arguments::poisoned_pointer;
+use super::arguments::poison_all;
+use super::lend::Lender;
 use super::process::Eprocess;
 use super::set::CONFLICTING_ARCHITECTURE;
 use super::thread::Ethread;
@@ -135,7 +136,9 @@ fn image_walk(
             None => std::ptr::null_mut(),
         };
         let file = name.map(|name| ImageFile::reuse(&mut arguments.file, name).as_file_object());
-        let mut info = IMAGE_INFO_EX {
+        let mut lender = Lender::new(kernel, mapped.process);
+        let full_name = lender.lend_string(full_name, "FullImageName");
+        arguments.mapping = IMAGE_INFO_EX {
             Size: size_of::<IMAGE_INFO_EX>(),
             ImageInfo: IMAGE_INFO {
                 Properties: mapped.properties,
@@ -146,7 +149,9 @@ fn image_walk(
             FileObject: file.unwrap_or_default(),
         };
         // The pointer that routines get points into the larger structure (R-II-03).
-        let inner = (&raw mut info.ImageInfo).expose_provenance() as u64;
+        let info = lender.lend(&raw mut arguments.mapping, "IMAGE_INFO");
+        // SAFETY: alive until the walk is over; only an address is computed.
+        let inner = unsafe { &raw mut (*info).ImageInfo }.expose_provenance() as u64;
         let full_name = full_name.expose_provenance() as u64;
         in_context(kernel, context, surroundings, || {
             let _attached = attach_to.map(|process| Attached::to(context, process));
@@ -162,9 +167,7 @@ fn image_walk(
                 });
             });
         });
-        info.ImageInfo.ImageBase = poisoned_pointer();
-        info.FileObject = poisoned_pointer();
-        std::hint::black_box(&mut info);
+        poison_all(&mut arguments.mapping);
     });
 }
 

@@ -11,6 +11,7 @@ mod arguments;
 pub mod cid;
 pub mod deliver;
 mod image;
+mod lend;
 pub mod notify;
 pub mod parts;
 pub mod process;
@@ -22,6 +23,7 @@ pub mod thread;
 mod walk;
 
 pub(crate) use self::notify::Tables;
+pub(crate) use arguments::follows_poison;
 pub(crate) use image::{driver_mapped, user_memory};
 pub(crate) use walk::check_balance;
 

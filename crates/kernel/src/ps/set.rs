@@ -65,6 +65,7 @@ pub unsafe extern "win64" fn PsSetLoadImageNotifyRoutineEx(routine: usize, flags
 #[export(irql <= APC, since = Xp)]
 pub unsafe extern "win64" fn PsRemoveLoadImageNotifyRoutine(routine: usize) -> NTSTATUS {
     let tables = &kernel().ps.tables;
+    crate::ke::lock_order::removing(routine);
     let removed = tables.as_walker(|walker| tables.image.remove(walker, routine));
     kernel().removed(Family::Image, routine, removed, |found| match found.flavour {
         ImageFlavour::Plain => Flavour::Plain,
@@ -94,6 +95,7 @@ pub unsafe extern "win64" fn PsSetCreateThreadNotifyRoutineEx(kind: i32, routine
 #[export(irql <= APC, since = Xp)]
 pub unsafe extern "win64" fn PsRemoveCreateThreadNotifyRoutine(routine: usize) -> NTSTATUS {
     let tables = &kernel().ps.tables;
+    crate::ke::lock_order::removing(routine);
     let removed = tables.as_walker(|walker| tables.thread.remove(walker, routine));
     kernel().removed(Family::Thread, routine, removed, |found| thread_flavour(found.flavour))
 }
@@ -118,6 +120,7 @@ fn set_process(routine: usize, flavour: ProcessFlavour, remove: bool) -> NTSTATU
     let tables = &kernel.ps.tables;
     if remove {
         // No integrity check here (R-REG-13).
+        crate::ke::lock_order::removing(routine);
         let removed = tables.as_walker(|walker| tables.process.remove(walker, routine, flavour));
         return kernel.removed(Family::Process, routine, removed, |found| process_flavour(found.flavour));
     }

@@ -10,12 +10,14 @@ use nt_abi::{
     PS_CREATE_NOTIFY_IS_SUBSYSTEM_PROCESS, STATUS_SUCCESS,
 };
 
-use super::arguments::{NameBuffer, poisoned_pointer};
+use super::arguments::{NameBuffer, poison_all};
+use super::lend::Lender;
 use super::process::Eprocess;
 use super::set::owner_of;
 use super::thread::{Ethread, OnProcessor};
 use crate::choices::{ParentWithoutInheritance, ThreadCreateContext, ThreadRoutineIrql};
 use crate::io::file::ImageFile;
+use crate::ke::lock_order;
 use crate::ke::region::{ApcDisable, CriticalRegion, GuardedRegion};
 use crate::{Kernel, io};
 
@@ -33,6 +35,8 @@ pub(super) struct Arguments {
     pub(super) image: NameBuffer,
     pub(super) command_line: NameBuffer,
     pub(super) file: Option<crate::ob::Ref<ImageFile>>,
+    pub(super) creation: PS_CREATE_NOTIFY_INFO,
+    pub(super) mapping: nt_abi::IMAGE_INFO_EX,
 }
 
 thread_local! {
@@ -72,7 +76,12 @@ pub(crate) fn process_created(
         return Outcome { status: STATUS_SUCCESS, driver: None };
     }
     with_arguments(|arguments| {
-        let mut info = creation_info(kernel, process, arguments, !conditions.unterminated_names);
+        arguments.creation = creation_info(kernel, process, arguments, !conditions.unterminated_names);
+        let mut lender = Lender::new(kernel, process.id.0);
+        let info = &mut arguments.creation;
+        info.ImageFileName = lender.lend_string(info.ImageFileName.cast_mut(), "ImageFileName");
+        info.CommandLine = lender.lend_string(info.CommandLine.cast_mut(), "CommandLine");
+        let info = lender.lend(&raw mut arguments.creation, "PS_CREATE_NOTIFY_INFO");
         let mut outcome = Outcome { status: STATUS_SUCCESS, driver: None };
         in_context(kernel, creator, Surroundings::default(), || {
             tables.as_walker(|walker| {
@@ -88,13 +97,13 @@ pub(crate) fn process_created(
                         }
                         ProcessFlavour::Ex | ProcessFlavour::Ex2 => {
                             let subject = (&raw const *process).expose_provenance() as u64;
-                            let info = (&raw mut info).expose_provenance() as u64;
+                            let info = info.expose_provenance() as u64;
                             invoke(routine, subject, process.id.0.into(), info);
                         }
                     }
                     // The field is shared by all: the last writer wins (R-VETO-05), and nobody is left out (R-VETO-04).
                     // SAFETY: `info` is alive; drivers had its address, so it is read as memory.
-                    let written = unsafe { (&raw const info.CreationStatus).read_volatile() };
+                    let written = unsafe { (&raw const (*info).CreationStatus).read_volatile() };
                     if written != outcome.status {
                         outcome = Outcome { status: written, driver: owner_of(found.owner) };
                     }
@@ -102,7 +111,7 @@ pub(crate) fn process_created(
                 });
             });
         });
-        poison(&mut info);
+        poison_all(&mut arguments.creation);
         outcome
     })
 }
@@ -243,13 +252,6 @@ pub(super) fn invoke(routine: usize, first: u64, second: u64, third: u64) {
     });
 }
 
-fn poison(info: &mut PS_CREATE_NOTIFY_INFO) {
-    info.FileObject = poisoned_pointer();
-    info.ImageFileName = poisoned_pointer();
-    info.CommandLine = poisoned_pointer();
-    std::hint::black_box(info);
-}
-
 /// What a walk has around it besides the critical region.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Surroundings {
@@ -294,6 +296,7 @@ pub(super) struct Call<'a> {
     began: u64,
     irql: Irql,
     apcs: ApcDisable,
+    locks: usize,
     before: io::driver::Before,
 }
 
@@ -316,12 +319,14 @@ impl<'a> Call<'a> {
             began: crate::ke::time::monotonic(),
             irql: machine::irql::current(),
             apcs: ApcDisable::of(thread),
+            locks: lock_order::routine_called(found.routine),
             before,
         }
     }
 
     pub(super) fn end(self, status: Option<NTSTATUS>) {
         let elapsed = crate::ke::time::monotonic().saturating_sub(self.began);
+        check_locks(self.kernel, self.locks);
         check_balance(self.kernel, self.thread, (self.irql, self.apcs), self.routine, "a notify routine");
         io::leave_driver(self.before);
         self.kernel.record(Body::Notification(Notification {
@@ -332,6 +337,16 @@ impl<'a> Call<'a> {
             elapsed,
             status,
         }));
+    }
+}
+
+/// A routine releases the locks that it acquires (L-13): nobody else will.
+fn check_locks(kernel: &Kernel, before: usize) {
+    for (address, what) in lock_order::left_since(before) {
+        let message = format!(
+            "a notify routine returned with the {what} at {address:#x} held; release it on every way out"
+        );
+        kernel.finding(&crate::rule::L_13, &message, None);
     }
 }
 

@@ -181,8 +181,16 @@ pub(crate) static POOL_01: Rule = Rule {
     severity: Warning,
 };
 
+/// Locks are acquired in one order, and no removal waits under a lock that the removed routine takes.
+pub(crate) static LOCK_01: Rule = Rule {
+    id: "LOCK-01",
+    page: include_str!("../../../../docs/rules/LOCK-01.md"),
+    title: "Locks are acquired in one order, and no removal waits under a lock that the routine takes",
+    severity: Error,
+};
+
 /// Every rule, in order of id.
 pub static RULES: &[&Rule] = &[
     &L_01, &L_02, &L_03, &L_04, &L_05, &L_06, &L_07, &L_08, &L_09, &L_10, &L_11, &L_12, &L_13, &L_14, &L_15,
-    &L_16, &L_17, &L_18, &L_19, &L_20, &L_21, &L_22, &IO_01, &IO_02, &POOL_01,
+    &L_16, &L_17, &L_18, &L_19, &L_20, &L_21, &L_22, &IO_01, &IO_02, &LOCK_01, &POOL_01,
 ];

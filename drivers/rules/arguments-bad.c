@@ -1,0 +1,67 @@
+/*
+ * Keeps what a notify routine was given, and reads it in the next one.
+ *
+ * Mode: create-info, command-line, image-info, image-name
+ */
+#include "mode.h"
+
+static PPS_CREATE_NOTIFY_INFO volatile KeptInfo;
+static PUNICODE_STRING volatile KeptString;
+static PIMAGE_INFO volatile KeptImage;
+static volatile ULONG64 Read;
+
+static VOID Look(VOID)
+{
+    if (KeptInfo != NULL) {
+        Read = ID(KeptInfo->ParentProcessId);
+        Read = KeptInfo->ImageFileName->Length;
+    }
+    if (KeptString != NULL)
+        Read = KeptString->Buffer[0];
+    if (KeptImage != NULL)
+        Read = *(volatile UCHAR *)KeptImage->ImageBase;
+    if (KeptInfo != NULL || KeptString != NULL || KeptImage != NULL)
+        DbgPrint("arguments-bad: survived %ws\n", ModeText);
+}
+
+static VOID NTAPI OnProcess(PEPROCESS Process, HANDLE ProcessId, PPS_CREATE_NOTIFY_INFO CreateInfo)
+{
+    UNREFERENCED_PARAMETER(Process);
+    UNREFERENCED_PARAMETER(ProcessId);
+    if (CreateInfo == NULL) {
+        Look();
+        return;
+    }
+    if (ModeIs(L"create-info"))
+        KeptInfo = CreateInfo;
+    if (ModeIs(L"command-line"))
+        KeptString = (PUNICODE_STRING)CreateInfo->CommandLine;
+}
+
+static VOID NTAPI OnImage(PUNICODE_STRING Name, HANDLE ProcessId, PIMAGE_INFO Info)
+{
+    if (ID(ProcessId) == 0)
+        return;
+    if (ModeIs(L"image-info"))
+        KeptImage = Info;
+    if (ModeIs(L"image-name"))
+        KeptString = Name;
+}
+
+static VOID NTAPI Unload(PDRIVER_OBJECT DriverObject)
+{
+    UNREFERENCED_PARAMETER(DriverObject);
+    PsSetCreateProcessNotifyRoutineEx(OnProcess, TRUE);
+    PsRemoveLoadImageNotifyRoutine(OnImage);
+}
+
+NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
+{
+    NTSTATUS status;
+    ReadMode(RegistryPath);
+    DriverObject->DriverUnload = Unload;
+    status = PsSetLoadImageNotifyRoutine(OnImage);
+    if (!NT_SUCCESS(status))
+        return status;
+    return PsSetCreateProcessNotifyRoutineEx(OnProcess, FALSE);
+}
