@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bench::{Bench, Driver, Error, Process, Thread, View};
+use bench::{Bench, Driver, Error, File, Process, Thread, View};
 use event::{Body, EventKind};
 use nt_abi::{NTSTATUS, STATUS_SUCCESS};
 
@@ -44,6 +44,20 @@ pub(crate) struct Machine<'a> {
     drivers: BTreeMap<String, Driver>,
     /// By process and image, as the scenario writes them; those of one file in the order of mapping.
     views: BTreeMap<(String, String), Vec<View>>,
+    /// By the device's name.
+    files: BTreeMap<String, File>,
+}
+
+/// What a device is asked for.
+enum Request<'a> {
+    Control(&'a file::Control),
+    Read(&'a file::Read),
+    Write(&'a file::Write),
+}
+
+/// How many bytes may come back when nobody says.
+fn room(size: Option<u32>) -> usize {
+    usize::try_from(size.unwrap_or(4096)).unwrap_or(usize::MAX)
 }
 
 impl<'a> Machine<'a> {
@@ -60,6 +74,7 @@ impl<'a> Machine<'a> {
             threads: BTreeMap::new(),
             drivers: BTreeMap::new(),
             views: BTreeMap::new(),
+            files: BTreeMap::new(),
         })
     }
 
@@ -161,11 +176,64 @@ impl<'a> Machine<'a> {
             }
             return Ok(answer);
         }
-        self.ask_device(step).unwrap_or_else(|| Ok(Answer::success()))
+        self.ask_device(step)
     }
 
-    fn ask_device(&mut self, _step: &Step) -> Option<Acted> {
-        None
+    /// A request to a device, which is opened when it is not open.
+    fn ask_device(&mut self, step: &Step) -> Acted {
+        if let Some(device) = &step.open {
+            if self.files.contains_key(device.as_str()) {
+                return Err(format!("`{}` is open already; close it before", device.as_str()));
+            }
+            return Ok(self.open(device).map_or_else(|answer| answer, |_| Answer::success()));
+        }
+        if let Some(device) = &step.close {
+            let Some(file) = self.files.remove(device.as_str()) else {
+                return Err(format!("`{}` is not open", device.as_str()));
+            };
+            return Ok(answer(self.bench.close(file)));
+        }
+        let (device, result) = match step {
+            Step { ioctl: Some(control), .. } => (&control.device, Request::Control(control)),
+            Step { read: Some(read), .. } => (&read.device, Request::Read(read)),
+            Step { write: Some(write), .. } => (&write.device, Request::Write(write)),
+            // A step that did nothing and passed would be worse than one that fails.
+            Step { advance: Some(_), .. } => return Err("this version cannot move the clock yet".into()),
+            _ => return Ok(Answer::success()),
+        };
+        let file = match self.open(device) {
+            Ok(file) => file,
+            Err(answer) => return Ok(answer),
+        };
+        let done = match result {
+            Request::Control(control) => {
+                self.bench.ioctl(&file, control.code, &control.input.0, room(control.output_size))
+            }
+            Request::Read(read) => self.bench.read(&file, 0, room(read.size)),
+            Request::Write(write) => self.bench.write(&file, 0, &write.input.0),
+        };
+        Ok(match done {
+            Ok(done) => Answer {
+                status: Some(done.status),
+                information: done.information,
+                output: done.output,
+                ..Answer::default()
+            },
+            Err(error) => failed(&error),
+        })
+    }
+
+    /// The file of a device, opened when it is not open.
+    ///
+    /// # Errors
+    /// What opening it came to.
+    fn open(&mut self, device: &str) -> Result<File, Answer> {
+        if let Some(file) = self.files.get(device) {
+            return Ok(*file);
+        }
+        let file = self.bench.open(device).map_err(|error| failed(&error))?;
+        self.files.insert(device.to_owned(), file);
+        Ok(file)
     }
 
     fn process(&mut self, name: &str) -> Result<Process, String> {

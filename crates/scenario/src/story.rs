@@ -163,7 +163,10 @@ pub(crate) fn leak(names: &Names, leak: &Leak<'_>) -> String {
         LeakKind::Handle => "handle ",
         LeakKind::Other => "",
     };
-    format!("{}: {kind}{}", names.of_driver(Some(leak.driver)), plain(&leak.what))
+    let what = plain(&leak.what);
+    // Some say themselves what they are.
+    let kind = if what.contains(kind.trim_end()) { "" } else { kind };
+    format!("{}: {kind}{what}", names.of_driver(Some(leak.driver)))
 }
 
 /// How many lines of a step are told at most, from its beginning and its end.

@@ -80,3 +80,180 @@ fn a_process_that_was_let_pass_says_what_the_driver_was_given() {
     let text = said(&run(&text));
     insta::assert_snapshot!("let_pass", text);
 }
+
+#[test]
+fn a_device_answers() {
+    let text = r#"
+[[driver]]
+file = "device.sys"
+[[step]]
+ioctl = { device = '\\.\CallboardDevice', code = 0x222000, input = "abc", output_size = 16 }
+expect = { output = "cba", information = 3 }
+[[step]]
+close = '\\.\CallboardDevice'
+[[step]]
+open = '\\.\Nothing'
+expect = { status = "STATUS_OBJECT_NAME_NOT_FOUND" }
+"#;
+    passes(text);
+    let wrong = text.replace("\"cba\"", "{ hex = \"00 01\" }");
+    fails(&wrong, &["step 1: ioctl 0x222000", "other bytes came back", "- 0000  00 01", "+ 0000  63 62 61"]);
+    fails(
+        &text.replace("information = 3", "information = 4"),
+        &["another IoStatus.Information", "- 4", "+ 3"],
+    );
+    fails(&text.replace("0x222000", "0x999999"), &["it failed", "STATUS_INVALID_DEVICE_REQUEST"]);
+}
+
+#[test]
+fn notices_are_compared_line_by_line() {
+    let text = REFUSES.replace(
+        "parent = \"word\" }\n\n[[step]]\ncreate = { name = \"good\"",
+        "parent = \"word\" }\n[[step]]\ncreate = { name = \"good\"",
+    );
+    let good = format!(
+        "{text}expect = {{ notices = [\"sensor: create good\", \"sensor: thread in good\", \"...\"] }}\n"
+    );
+    passes(&good);
+    let wrong = good.replace("\"sensor: thread in good\", \"...\"", "\"sensor: image * in good\"");
+    fails(&wrong, &["drivers were told something else", "+ sensor: thread in good", "copy the lines of `+`"]);
+    let refused = text.replace(
+        "by = \"sensor\" }",
+        "by = \"sensor\", notices = [\"sensor: create evil -> STATUS_ACCESS_DENIED\", \"sensor: exit evil\"] }",
+    );
+    passes(&refused);
+}
+
+#[test]
+fn lines_are_found_in_order() {
+    let lines = |debug: &str| format!("{REFUSES}\n[expect]\n{debug}\n");
+    passes(&lines(r#"debug = ["create pid=", "/refuse .*evil/", "good.exe"]"#));
+    fails(&lines(r#"debug = ["good.exe", "refuse pid="]"#), &["no driver printed this", "the order counts"]);
+    fails(&lines(r#"debug = ["there is no such line"]"#), &["- there is no such line"]);
+    fails(&lines(r#"no_debug = ["refuse"]"#), &["a driver printed what it must not", "+ refuse pid="]);
+}
+
+/// A driver that does what `Mode` says at the first creation.
+fn bsod(mode: &str, rest: &str) -> String {
+    format!(
+        "watchdog = \"1s\"\n[[driver]]\nfile = \"bsod.sys\"\nvalues = {{ Mode = \"{mode}\" }}\n[[step]]\n\
+         create = {{ name = \"a\", image = 'C:\\a.exe' }}\n{rest}\n"
+    )
+}
+
+#[test]
+fn a_stop_fails_the_scenario_that_did_not_expect_it() {
+    fails(
+        &bsod("null-read-at-create", ""),
+        &["step 1: create a: the machine stopped", "bsod", "expect = { stop = ", "at bsod.sys"],
+    );
+    passes(&bsod("null-read-at-create", "expect = { stop = { driver = \"bsod\" } }"));
+    passes(&bsod("null-read-at-create", "[expect]\nstop = { kind = \"bug-check\" }"));
+    passes(&bsod("bug-check-at-create", "[[step]]\nexit = \"a\"\n[expect]\nstop = { kind = \"bug-check\" }"));
+}
+
+#[test]
+fn a_hang_is_a_stop() {
+    passes(&bsod("hang-at-create", "expect = { stop = \"hang\" }"));
+    fails(
+        &bsod("hang-at-create", "expect = { stop = \"IRQL_NOT_LESS_OR_EQUAL\" }"),
+        &["the machine stopped in another way", "- 0x0000000A (IRQL_NOT_LESS_OR_EQUAL)", "+ hang in bsod"],
+    );
+    fails(&bsod("none", "expect = { stop = \"hang\" }"), &["the machine did not stop", "- hang"]);
+}
+
+#[test]
+fn a_driver_entry_that_fails_has_its_status() {
+    let text = bsod("fail-at-entry", "");
+    fails(&text, &["load bsod: the driver was not loaded as expected", "- STATUS_SUCCESS", "+ STATUS_"]);
+    let (_, outcome) = run(&text);
+    let status = match &outcome.failures[0].diff[1] {
+        scenario::DiffLine::Unexpected(status) => status.clone(),
+        other => panic!("{other:?}"),
+    };
+    let text = text.replace("file = \"bsod.sys\"", &format!("file = \"bsod.sys\"\nstatus = \"{status}\""));
+    passes(&text);
+}
+
+#[test]
+fn what_is_left_behind_is_a_note_or_what_was_expected() {
+    let leaks = |rest: &str| bsod("pool-leak-at-unload", &format!("[expect]\nfindings = [\"*\"]\n{rest}"));
+    let outcome = passes(&leaks(""));
+    assert!(outcome.notes.iter().any(|note| note.contains("tag Bsod")), "{:?}", outcome.notes);
+    passes(&leaks("leaks = [\"bsod: *tag Bsod\"]"));
+    fails(&leaks("leaks = []"), &["left something else behind", "+ bsod: ", "tag Bsod"]);
+}
+
+#[test]
+fn a_broken_rule_fails_the_scenario_that_did_not_expect_it() {
+    let text = bsod("pool-leak-at-unload", "");
+    fails(&text, &["at the end: a driver broke a rule", "+ L-17 by bsod", "mend the driver"]);
+    passes(&format!("{text}[expect]\nfindings = [\"L-17\"]\n"));
+    fails(&format!("{text}[expect]\nfindings = []\n"), &["drivers broke other rules", "+ L-17"]);
+    fails(&format!("{text}[expect]\nfindings = [\"L-17\", \"L-18\"]\n"), &["- L-18"]);
+}
+
+#[test]
+fn every_action_can_be_taken() {
+    passes(
+        r#"
+[[driver]]
+file = "builtin:sensor"
+name = "edr"
+later = true
+[[step]]
+create = { name = "old", image = 'C:\old.exe', existing = true }
+[[step]]
+load = "edr"
+[[step]]
+create = { name = "a", image = 'C:\a.exe', parent = "old", suspended = true }
+expect = { notices = ["edr: create a", "edr: thread in a"] }
+[[step]]
+resume = "a"
+expect = { notices = ["edr: image a.exe in a", "edr: image ntdll.dll in a"] }
+[[step]]
+thread = { name = "t", in = "a", by = "old" }
+expect = { notices = ["edr: thread t in a"] }
+[[step]]
+map = { in = "a", image = 'C:\x.dll', size = 0x3000, signature = { level = 4, type = 1 } }
+expect = { notices = ["edr: image x.dll in a"] }
+[[step]]
+unmap = { in = "a", image = 'C:\x.dll' }
+expect = { notices = [] }
+[[step]]
+map = { in = "a", image = 'C:\x.dll', as = "data" }
+expect = { notices = [] }
+[[step]]
+map = { in = "kernel", image = '\SystemRoot\System32\drivers\other.sys' }
+expect = { notices = ["edr: image other.sys in kernel"], debug = ["image kernel"] }
+[[step]]
+exit_thread = { thread = "t", status = 3 }
+expect = { notices = ["edr: thread exit t in a"] }
+[[step]]
+create = { name = "clone", clone_of = "a" }
+expect = { notices = ["edr: thread in clone"] }
+[[step]]
+create = { name = "made", image = 'C:\m.exe', from_section = true, first_thread_by = "old", creator = "a" }
+[[step]]
+exit = { process = "a", status = "STATUS_TIMEOUT" }
+expect = { notices = ["edr: thread exit in a", "edr: exit a"], debug = ["exit pid="] }
+[[step]]
+unload = "edr"
+[[step]]
+exit = "old"
+expect = { notices = [] }
+[[step]]
+expect = { notices = ["edr: create a", "...", "edr: exit a"], findings = [] }
+"#,
+    );
+}
+
+#[test]
+fn what_cannot_be_done_says_why() {
+    let refused = format!("{REFUSES}\n[[step]]\nexit = \"evil\"\n");
+    fails(&refused, &["step 4: exit evil: the process `evil` was refused, so it is not there"]);
+    let gone = format!("{REFUSES}\n[[step]]\nexit = \"good\"\n[[step]]\nexit = \"good\"\n");
+    fails(&gone, &["step 5: exit good: it failed", "STATUS_PROCESS_IS_TERMINATING"]);
+    let unmapped = format!("{REFUSES}\n[[step]]\nunmap = {{ in = \"good\", image = 'C:\\x.dll' }}\n");
+    fails(&unmapped, &["was not mapped into `good` by a `map` step"]);
+}

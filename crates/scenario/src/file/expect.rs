@@ -30,7 +30,7 @@ pub struct Expect {
     pub no_debug: Option<Vec<At<Pattern>>>,
     /// The rules that drivers break, all of them: `["L-18"]`, `[]` for none, `["*"]` for whatever they are.
     pub findings: Option<At<Vec<String>>>,
-    /// What drivers leave behind: `["edr: pool Tag1"]`, `[]` for nothing. `*` stands for any text.
+    /// What drivers leave behind: `["edr: *pool, tag Tag1"]`, `[]` for nothing. `*` stands for any text.
     pub leaks: Option<At<Vec<String>>>,
     /// How the machine stops: a bug check's name or number, `hang`, `unimplemented`, `died`, or a table.
     pub stop: Option<At<StopPattern>>,
