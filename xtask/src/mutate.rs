@@ -73,10 +73,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         unbroken(tree, &asleep)?;
         asleep.iter().try_for_each(|mutation| judge(mutation, green(tree, mutation, Some(&mutation.name))?))
     })?;
-    unbroken(&tree, &apart)?;
-    for mutation in &apart {
-        let green = tree.with(mutation, |tree| green(tree, mutation, None))?;
-        judge(mutation, green)?;
+    // Package by package: what is small is through before what is large is built.
+    let packages: BTreeSet<&str> = apart.iter().map(|mutation| mutation.package.as_str()).collect();
+    for package in packages.into_iter().rev() {
+        let of_package: Vec<_> =
+            apart.iter().copied().filter(|mutation| mutation.package == package).collect();
+        unbroken(&tree, &of_package)?;
+        for mutation in of_package {
+            let green = tree.with(mutation, |tree| green(tree, mutation, None))?;
+            judge(mutation, green)?;
+        }
     }
     eprintln!("{} of {} mutations were caught", chosen.len() - survivors.len(), chosen.len());
     if !survivors.is_empty() {
