@@ -39,6 +39,9 @@ impl Subject {
     /// A driver with the options of a bench for stress: a batch is waited for until it is done.
     pub fn new(service: &str, path: &str, image: Vec<u8>, mut options: BenchOptions) -> Self {
         options.patience = Duration::from_secs(600);
+        // Hangs are found without a clock; stepping through a driver takes its time on a busy machine.
+        options.watchdog = Duration::from_secs(120);
+        options.entry_watchdog = Duration::from_secs(120);
         Self { service: service.into(), path: path.into(), image, options }
     }
 }

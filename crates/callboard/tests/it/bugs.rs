@@ -12,7 +12,7 @@ use crate::support::{callboard, driver};
 /// Seeds that a defect is looked for under, at most.
 const SEEDS: u64 = 30;
 /// Seeds that a corrected twin is run under.
-const SILENT_SEEDS: u64 = 6;
+const SILENT_SEEDS: u64 = 4;
 
 fn subject(name: &str) -> Subject {
     let path = driver(&format!("bugs/{name}"));
