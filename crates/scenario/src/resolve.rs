@@ -231,6 +231,10 @@ impl Names {
             self.process(&map.process);
         }
         self.maybe_process(map.by.as_ref());
+        if map.process.as_str() == KERNEL && map.contents.is_some() {
+            let help = "leave out `contents`, or map it into a process";
+            self.say(map.process.span(), "a kernel image has no contents of a scenario's choice", help);
+        }
         if let Some(signature) = map.signature
             && (signature.level > 15 || signature.kind > 7)
         {

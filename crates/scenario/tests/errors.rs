@@ -43,6 +43,12 @@ fn every_mistake_has_a_place_and_advice() {
             "did you mean `process`?",
         ),
         ("[[step]]\nadvance = \"5 parsecs\"", "a.toml:2:11", "is no length of time", "write it as `5s`"),
+        (
+            "[[step]]\nmap = { in = \"kernel\", image = 'x.sys', contents = \"MZ\" }",
+            "a.toml:2:14",
+            "a kernel image has no contents",
+            "map it into a process",
+        ),
         ("[[step]]\nunload = \"edr\"", "a.toml:2:10", "there is no driver `edr`", "add it as a [[driver]]"),
         ("[[driver]]\nname = \"a\"", "a.toml:1:1", "missing key `file`", ""),
         ("[[driver]]\nfile = \"builtin:edr\"", "a.toml:2:8", "there is no built-in driver", "builtin:sensor"),

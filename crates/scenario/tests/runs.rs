@@ -249,6 +249,49 @@ expect = { notices = ["edr: create a", "...", "edr: exit a"], findings = [] }
 }
 
 #[test]
+fn time_goes_by_when_a_step_says_so_and_not_otherwise() {
+    let text = r#"
+[[driver]]
+file = "device.sys"
+[[step]]
+ioctl = { device = '\\.\CallboardDevice', code = 0x222020, input = { u32 = [1000] } }
+expect = { no_debug = ["tick"] }
+[[step]]
+create = { name = "a", image = 'C:\a.exe' }
+expect = { no_debug = ["tick"] }
+[[step]]
+advance = "2500ms"
+expect = { debug = ["tick 1 ", "tick 2 "], no_debug = ["tick 3 "] }
+[[step]]
+advance = "1h"
+expect = { debug = ["tick 3 ", "tick 3602 "], no_debug = ["tick 3603 "] }
+"#;
+    passes(text);
+    fails(&text.replace("2500ms", "1500ms"), &["step 3: advance 1s 500ms", "tick 2 "]);
+}
+
+#[test]
+fn r_img_02_an_image_begins_with_what_its_step_says() {
+    let text = r#"
+[[driver]]
+file = "reads-image.sys"
+[[step]]
+create = { name = "a", image = 'C:\a.exe' }
+[[step]]
+map = { in = "a", image = 'C:\x.dll', contents = { hex = "7f 45 4c 46 01 02 03 04" } }
+expect = { debug = ["magic=0x464C457F next=0x04030201"] }
+[[step]]
+map = { in = "a", image = 'C:\y.dll', contents = "text" }
+expect = { debug = ["magic=0x74786574 next=0x00000000"] }
+[[step]]
+map = { in = "a", image = 'C:\z.dll' }
+expect = { debug = ["magic=0x00005A4D"] }
+"#;
+    passes(text);
+    fails(&text.replace("7f 45", "7e 45"), &["step 2: map C:\\x.dll in a"]);
+}
+
+#[test]
 fn what_cannot_be_done_says_why() {
     let refused = format!("{REFUSES}\n[[step]]\nexit = \"evil\"\n");
     fails(&refused, &["step 4: exit evil: the process `evil` was refused, so it is not there"]);

@@ -218,6 +218,8 @@ pub struct Map {
     pub conflicting: bool,
     /// How it is signed.
     pub signature: Option<Signature>,
+    /// What it begins with, as drivers read it at ImageBase; PE headers when left out. Not for kernel images.
+    pub contents: Option<Bytes>,
     /// Whether image routines run with all APCs disabled.
     #[serde(default)]
     pub all_apcs_disabled: bool,
