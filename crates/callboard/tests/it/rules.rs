@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use bench::{Bench, Body, Clock, Conditions, Error, Profile, STATUS_SUCCESS};
+use bench::{Bench, Body, Clock, Conditions, Error, Profile, STATUS_SUCCESS, Value};
 
 /// What a pair is told, beyond that a process comes and goes.
 #[derive(Clone, Copy, PartialEq)]
@@ -83,4 +83,57 @@ fn l_01_what_is_broken_again_and_again_at_one_place_is_said_once_and_counted() {
     let counted =
         |body: &Body<'_>| matches!(body, Body::Note { text, .. } if text.contains("L-01 was broken 6 times"));
     assert!(bench.records().iter().any(|record| counted(&record.body)), "{:#?}", bench.records());
+}
+
+/// A bench on which `registration-bad` will do what a mode says.
+fn registering(mode: &str) -> (Bench, PathBuf) {
+    let mut bench = Bench::new(Profile::Win11_24H2).unwrap();
+    bench.set_value("rule", "Mode", Value::String(mode.into())).unwrap();
+    (bench, folder().join("registration-bad.sys"))
+}
+
+#[test]
+fn r_reg_03_s_imgex_14_s_procex_16_a_set_routine_above_passive_level_is_found() {
+    for (mode, routine) in [
+        ("process", "PsSetCreateProcessNotifyRoutine "),
+        ("process-ex", "PsSetCreateProcessNotifyRoutineEx "),
+        ("thread", "PsSetCreateThreadNotifyRoutine "),
+        ("image", "PsSetLoadImageNotifyRoutine "),
+        ("image-ex", "PsSetLoadImageNotifyRoutineEx "),
+    ] {
+        let (mut bench, path) = registering(mode);
+        bench.load("rule", &path).unwrap();
+        bench.finish().unwrap();
+        let findings = bench.findings();
+        let [finding] = findings[..] else { panic!("{mode}: {findings:#?}") };
+        assert_eq!(finding.rule, "L-11", "{finding:#?}");
+        assert!(finding.message.starts_with(routine) && finding.message.contains("APC_LEVEL"), "{finding:#?}");
+        let (code, [rule, caller, irql, _]) = finding.bug_check.unwrap();
+        assert_eq!((code, rule, irql), (0xC4, 0x2001C, 1), "{finding:#?}");
+        assert_ne!(caller, 0, "{finding:#?}");
+    }
+    let (mut bench, path) = registering("none");
+    bench.load("rule", &path).unwrap();
+    bench.finish().unwrap();
+    assert!(bench.findings().is_empty(), "{:#?}", bench.findings());
+}
+
+#[test]
+fn r_unl_05_a_routine_of_a_driver_entry_that_failed_is_named_and_then_a_stop() {
+    let (mut bench, path) = registering("entry-fails");
+    let refused = bench.load("rule", &path).unwrap_err();
+    assert_eq!(refused.status().map(bench::NTSTATUS::as_u32), Some(0xC000_009A), "{refused}");
+    bench.collect();
+    let findings = bench.findings();
+    let [finding] = findings[..] else { panic!("{findings:#?}") };
+    assert_eq!((&*finding.rule, finding.bug_check.map(|check| check.0)), ("L-18", Some(0xCE)), "{finding:#?}");
+    for part in ["rule.sys+0x", "process notify routine", "with Remove TRUE"] {
+        assert!(finding.message.contains(part), "{part}: {finding:#?}");
+    }
+    let routine = finding.bug_check.unwrap().1[0];
+
+    let next = bench.process(r"C:\Windows\System32\cmd.exe").create();
+    assert!(matches!(next, Err(Error::Stopped(_))), "{next:?}");
+    let stop = bench.stop().unwrap();
+    assert_eq!((stop.code, stop.parameters[0]), (0xCE, routine), "{stop:#?}");
 }
