@@ -71,8 +71,22 @@ fn r_unl_02_a_routine_left_behind_is_a_predicted_0xce() {
         assert!(finding.contains(part), "{part}: {finding}");
     }
     assert!(run.one("leak").to_string().contains("process notify routine"));
+    assert!(finding.contains("in DriverUnload, call"), "{finding}");
     let strict = run_with("leaves-routine", &["--fail-on-findings"], &["true"]);
     assert_eq!(strict.code, 124);
+}
+
+#[test]
+fn r_unl_05_the_routine_of_a_driver_that_did_not_start_has_its_name() {
+    if !can_trace() {
+        return;
+    }
+    let run = run_with("rules/registration-bad", &["--set", "Mode=entry-fails"], &["true"]);
+    assert_eq!(run.code, 122, "{}", run.stderr);
+    let finding = run.one("finding").to_string();
+    for part in ["L-18", "0x000000CE", "registration-bad.sys+0x", "OnProcess", "before DriverEntry returns"] {
+        assert!(finding.contains(part), "{part}: {finding}");
+    }
 }
 
 #[test]

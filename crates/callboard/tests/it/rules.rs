@@ -107,7 +107,10 @@ fn r_reg_03_s_imgex_14_s_procex_16_a_set_routine_above_passive_level_is_found() 
         let findings = bench.findings();
         let [finding] = findings[..] else { panic!("{mode}: {findings:#?}") };
         assert_eq!(finding.rule, "L-11", "{finding:#?}");
-        assert!(finding.message.starts_with(routine) && finding.message.contains("APC_LEVEL"), "{finding:#?}");
+        assert!(
+            finding.message.starts_with(routine) && finding.message.contains("APC_LEVEL"),
+            "{finding:#?}"
+        );
         let (code, [rule, caller, irql, _]) = finding.bug_check.unwrap();
         assert_eq!((code, rule, irql), (0xC4, 0x2001C, 1), "{finding:#?}");
         assert_ne!(caller, 0, "{finding:#?}");
@@ -126,8 +129,12 @@ fn r_unl_05_a_routine_of_a_driver_entry_that_failed_is_named_and_then_a_stop() {
     bench.collect();
     let findings = bench.findings();
     let [finding] = findings[..] else { panic!("{findings:#?}") };
-    assert_eq!((&*finding.rule, finding.bug_check.map(|check| check.0)), ("L-18", Some(0xCE)), "{finding:#?}");
-    for part in ["rule.sys+0x", "process notify routine", "with Remove TRUE"] {
+    assert_eq!(
+        (&*finding.rule, finding.bug_check.map(|check| check.0)),
+        ("L-18", Some(0xCE)),
+        "{finding:#?}"
+    );
+    for part in ["rule.sys+0x", "process notify routine", "before DriverEntry returns", "with Remove TRUE"] {
         assert!(finding.message.contains(part), "{part}: {finding:#?}");
     }
     let routine = finding.bug_check.unwrap().1[0];

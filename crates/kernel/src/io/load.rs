@@ -165,7 +165,7 @@ impl Kernel {
             return Ok(driver.id);
         }
         // What a failed driver registered stays registered, and its image is freed all the same (R-UNL-05).
-        self.discard(driver);
+        self.discard(driver, Gone::NeverStarted);
         Err(LoadError::Refused(status))
     }
 
@@ -196,7 +196,7 @@ impl Kernel {
         dbg::flush_line();
         let elapsed = crate::ke::time::monotonic().saturating_sub(began);
         self.record(Body::DriverUnload { driver: id, elapsed: Some(elapsed) });
-        self.discard(driver);
+        self.discard(driver, Gone::Unloaded);
         Ok(())
     }
 
@@ -223,8 +223,8 @@ impl Kernel {
     }
 
     /// Says what the driver left behind, and frees its image: its addresses fault from now on.
-    fn discard(&self, driver: &'static Driver) {
-        self.routines_left(driver);
+    fn discard(&self, driver: &'static Driver, gone: Gone) {
+        self.routines_left(driver, gone);
         crate::ex::report_leaks(self, driver.id);
         crate::io::device::report_leaks(self, driver);
         ob::leaks::report(self, driver);
@@ -247,7 +247,11 @@ impl Kernel {
     }
 
     /// R-UNL-01: a routine left behind is a bug check at the next event.
-    fn routines_left(&self, driver: &Driver) {
+    fn routines_left(&self, driver: &Driver, gone: Gone) {
+        let (came_to, when) = match gone {
+            Gone::Unloaded => ("was unloaded", "in DriverUnload"),
+            Gone::NeverStarted => ("did not start and is freed", "before DriverEntry returns its error"),
+        };
         let tables = &self.ps.tables;
         let owner = u64::from(driver.id.0);
         let process = tables.process.owned_by(owner).into_iter().map(|left| (Family::Process, left.erased()));
@@ -269,8 +273,8 @@ impl Kernel {
                 bytes: 0,
             }));
             let message = format!(
-                "{} was unloaded with its {what} notify routine {place} still registered (slot {}); the next {what} \
-                 event calls freed code: in DriverUnload, {remove}",
+                "{} {came_to} with its {what} notify routine {place} still registered (slot {}); the next {what} \
+                 event calls freed code: {when}, {remove}",
                 driver.name, left.slot
             );
             let address = left.routine as u64;
@@ -280,6 +284,15 @@ impl Kernel {
             self.finding_at(Some(driver.id), &crate::rule::L_18, &message, Some(check), vec![routine]);
         }
     }
+}
+
+/// Why an image is freed.
+#[derive(Clone, Copy)]
+enum Gone {
+    /// Its DriverUnload has run.
+    Unloaded,
+    /// Its DriverEntry failed, so that DriverUnload never runs.
+    NeverStarted,
 }
 
 /// Makes the object that DriverEntry is given, with the strings it points to.
