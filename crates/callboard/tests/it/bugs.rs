@@ -10,7 +10,7 @@ use event::StopKind;
 use crate::support::{callboard, driver};
 
 /// Seeds that a defect is looked for under, at most.
-const SEEDS: u64 = 30;
+const SEEDS: u64 = 60;
 /// Seeds that a corrected twin is run under.
 const SILENT_SEEDS: u64 = 4;
 
@@ -75,7 +75,6 @@ fn bug_03_an_exit_that_waits_for_children_without_a_limit() {
 }
 
 #[test]
-#[ignore = "in an unoptimised build kernel calls are too long to be stepped through: try `callboard stress`"]
 fn bug_04_r_race_01_a_list_without_a_lock() {
     finds("bug-04", |outcome| !outcome.is_silent());
 }
@@ -108,9 +107,8 @@ fn bug_09_r_fn_01_r_pci_04_names_that_are_missing() {
 }
 
 #[test]
-#[ignore = "until a call at too high an IRQL is a finding"]
 fn bug_10_r_ctx_03_a_thread_routine_at_apc_level_that_opens_a_file() {
-    finds("bug-10", |outcome| !outcome.is_silent());
+    finds("bug-10", |outcome| outcome.findings.iter().any(|finding| finding.rule == "L-10"));
 }
 
 #[test]

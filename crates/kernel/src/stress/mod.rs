@@ -163,7 +163,7 @@ fn steps_after_call(stress: &Stress) -> u32 {
 /// A driver was interrupted between two instructions.
 fn preempted() -> u32 {
     let Some(stress) = stress() else { return 0 };
-    stress.scheduler.point(1);
+    stress.scheduler.preempt();
     stress.scheduler.ask(|dice| if dice.one_in(2) { steps(dice) } else { 0 })
 }
 

@@ -21,6 +21,8 @@ use super::dice::Dice;
 const IDLE_TIMEOUTS: u32 = 20_000;
 /// How often the others are let run before a lane answers its bench.
 const DRAIN: u32 = 1_000;
+/// How many points a preempted task may be passed over at, at most: about what two processes need to live.
+const LONGEST_HOLD: usize = 128;
 
 thread_local! {
     /// The task that this thread is.
@@ -86,6 +88,8 @@ struct State {
     /// Nanoseconds since the kernel started.
     clock: u64,
     timeouts: u32,
+    /// A preempted task, and for how many points it is passed over while somebody else can go on.
+    held: Option<(usize, usize)>,
 }
 
 /// The scheduler.
@@ -112,6 +116,7 @@ impl Scheduler {
             open: false,
             clock: 0,
             timeouts: 0,
+            held: None,
         }))
     }
 
@@ -194,6 +199,12 @@ impl Scheduler {
     pub(super) fn point(&self, chance: usize) {
         let Some(me) = TASK.get() else { return };
         let mut state = self.lock();
+        if let Some((_, left)) = &mut state.held {
+            *left -= 1;
+            if *left == 0 {
+                state.held = None;
+            }
+        }
         if !state.dice.one_in(chance) {
             return;
         }
@@ -207,6 +218,21 @@ impl Scheduler {
             state.time_out(next);
             drop(hand_over(state, me, next));
         }
+    }
+
+    /// The calling task is preempted between two instructions. Half of the times it does not come back soon: what it
+    /// had just read is old by then.
+    pub(super) fn preempt(&self) {
+        let Some(me) = TASK.get() else { return };
+        {
+            let mut state = self.lock();
+            if state.held.is_none() && state.dice.one_in(2) {
+                let points = 1 + state.dice.below(LONGEST_HOLD);
+                // The point below is one of them.
+                state.held = Some((me, points + 1));
+            }
+        }
+        self.point(1);
     }
 
     /// Begins a synthetic process on another processor, at once, if there is one left.
@@ -338,6 +364,11 @@ impl State {
             Standing::Blocked(wait) => wait.is_over(),
         });
         all.retain(|&task| Some(task) != except);
+        if let Some((held, _)) = self.held
+            && all.len() > 1
+        {
+            all.retain(|&task| task != held);
+        }
         all
     }
 
