@@ -74,6 +74,8 @@ pub(crate) enum Command {
     Exports(Exports),
     /// Show the Windows versions that can be stood in for, and what differs between them
     Profiles(Profiles),
+    /// List the rules that drivers are held to, or explain one
+    Rules(Rules),
     /// Try what this machine allows, and say what is missing
     Doctor,
     /// Print a completion script for a shell
@@ -241,6 +243,18 @@ pub(crate) struct Profiles {
     /// List the points that documents leave open, and how each can be decided with `run --choose`
     #[arg(long, conflicts_with = "profiles")]
     pub(crate) choices: bool,
+
+    /// How it is written
+    #[arg(long, value_enum, default_value_t = Listing::Human)]
+    pub(crate) format: Listing,
+}
+
+/// List the rules that drivers are held to, or explain one: why it is a rule, what Windows does, how it is found.
+#[derive(Debug, Args)]
+pub(crate) struct Rules {
+    /// Show the pages of these, such as L-06
+    #[arg(value_name = "RULE")]
+    pub(crate) rules: Vec<String>,
 
     /// How it is written
     #[arg(long, value_enum, default_value_t = Listing::Human)]

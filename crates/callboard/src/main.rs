@@ -7,6 +7,7 @@ mod drivers;
 mod inspect;
 mod listing;
 mod profiles;
+mod rules;
 mod run;
 mod setting;
 mod sinks;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Command::Exports(exports) => listing::exports(&exports),
         Command::Test(test) => test::test(&test),
         Command::Profiles(profiles) => profiles::profiles(&profiles),
+        Command::Rules(rules) => rules::rules(&rules),
         Command::Doctor => doctor::doctor(),
         Command::Completions { shell } => {
             let mut script = Vec::new();

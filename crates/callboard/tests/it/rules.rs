@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use bench::{Bench, Body, Clock, Conditions, Error, Profile, STATUS_SUCCESS, Value};
+use event::{Stop, StopKind};
+
+use crate::support::callboard;
 
 /// What a pair is told, beyond that a process comes and goes.
 #[derive(Clone, Copy, PartialEq)]
@@ -16,36 +19,80 @@ enum Told {
     Nameless,
 }
 
-/// Each rule, and what its pair is told.
-const PAIRS: &[(&str, Told)] = &[
-    ("L-01", Told::Usual),
-    ("L-02", Told::Usual),
-    ("L-03", Told::Usual),
-    ("L-06", Told::Usual),
-    ("L-09", Told::AllApcsDisabled),
-    ("L-10", Told::Usual),
-    ("L-11", Told::Usual),
-    ("L-12", Told::Usual),
-    ("L-13", Told::Usual),
-    ("L-14", Told::Usual),
-    ("L-18", Told::Usual),
-    ("L-22", Told::Usual),
+/// How a driver that breaks a rule ends.
+#[derive(Clone, Copy)]
+enum End {
+    /// It goes on, and the rule is found.
+    Found,
+    /// The machine stops, with this kind and code, and says at least this.
+    Stops(StopKind, u32, &'static str),
+    /// It goes on, and the rule is found when it is unloaded with what it leaks.
+    Leaks,
+}
+
+/// Each rule, what its pair is told, and how the one that breaks it ends.
+const PAIRS: &[(&str, Told, End)] = &[
+    ("L-01", Told::Usual, End::Found),
+    ("L-02", Told::Usual, End::Found),
+    ("L-03", Told::Usual, End::Found),
+    ("L-04", Told::Usual, End::Found),
+    ("L-06", Told::Usual, End::Found),
+    ("L-08", Told::Usual, End::Stops(StopKind::Hang, 0, "L-08")),
+    ("L-09", Told::AllApcsDisabled, End::Found),
+    ("L-10", Told::Usual, End::Found),
+    ("L-11", Told::Usual, End::Found),
+    ("L-12", Told::Usual, End::Found),
+    ("L-13", Told::Usual, End::Found),
+    ("L-14", Told::Usual, End::Found),
+    ("L-15", Told::Nameless, End::Stops(StopKind::BugCheck, 0x3B, "what a notify routine was given")),
+    ("L-16", Told::Nameless, End::Stops(StopKind::BugCheck, 0x3B, "a null pointer or a field of one")),
+    ("L-17", Told::Usual, End::Leaks),
+    ("L-18", Told::Usual, End::Found),
+    ("L-22", Told::Usual, End::Found),
 ];
 
 fn folder() -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../drivers/bin/rules")).to_owned()
 }
 
-/// Runs a driver through the life of a process, and answers the rules that it broke. A stop is an end like any other.
-fn broken_by(path: &Path, told: Told) -> BTreeSet<String> {
+/// What came of a driver.
+#[derive(Debug)]
+struct Came {
+    broken: BTreeSet<String>,
+    stop: Option<Stop<'static>>,
+    leaks: usize,
+}
+
+/// Runs a driver through the life of a process. A stop is an end like any other.
+fn run(path: &Path, told: Told) -> Came {
     let mut bench = Bench::builder().profile(Profile::Win11_24H2).clock(Clock::Real).start().unwrap();
     let outcome = live(&mut bench, path, told);
     bench.collect();
-    match outcome {
-        Ok(()) | Err(Error::Stopped(_)) => {}
+    let stop = match outcome {
+        Ok(()) => None,
+        Err(Error::Stopped(stop)) => Some(*stop),
         Err(other) => panic!("{}: {other}: {:#?}", path.display(), bench.records()),
+    };
+    let broken = bench.findings().into_iter().map(|finding| finding.rule.to_string()).collect();
+    Came { broken, stop, leaks: bench.leaks().len() }
+}
+
+/// Whether it came as it has to where `rule` is broken.
+fn as_expected(rule: &str, came: &Came, end: End) -> bool {
+    let only_it = came.broken == BTreeSet::from([rule.to_owned()]);
+    match end {
+        // Some rules of locks and IRQL end in a stop after the finding.
+        End::Found => only_it,
+        End::Leaks => only_it && came.leaks == 1 && came.stop.is_none(),
+        End::Stops(kind, code, part) => {
+            // Where the stop itself says which rule it comes from.
+            (came.broken.is_empty() || only_it)
+                && came
+                    .stop
+                    .as_ref()
+                    .is_some_and(|stop| stop.kind == kind && stop.code == code && stop.message.contains(part))
+        }
     }
-    bench.findings().into_iter().map(|finding| finding.rule.to_string()).collect()
 }
 
 fn live(bench: &mut Bench, path: &Path, told: Told) -> Result<(), Error> {
@@ -65,11 +112,14 @@ fn live(bench: &mut Bench, path: &Path, told: Told) -> Result<(), Error> {
 #[test]
 fn each_rule_is_found_in_its_driver_and_not_in_the_twin() {
     let mut wrong = Vec::new();
-    for &(rule, told) in PAIRS {
-        let broken = |which| broken_by(&folder().join(format!("{}-{which}.sys", rule.to_lowercase())), told);
-        let (bad, good) = (broken("bad"), broken("good"));
-        if bad != BTreeSet::from([rule.to_owned()]) || !good.is_empty() {
-            wrong.push(format!("{rule}: the driver that breaks it breaks {bad:?}, its twin {good:?}"));
+    for &(rule, told, end) in PAIRS {
+        let came = |which| run(&folder().join(format!("{}-{which}.sys", rule.to_lowercase())), told);
+        let (bad, good) = (came("bad"), came("good"));
+        if !as_expected(rule, &bad, end) {
+            wrong.push(format!("{rule}: the driver that breaks it: {bad:?}"));
+        }
+        if !good.broken.is_empty() || good.stop.is_some() || good.leaks != 0 {
+            wrong.push(format!("{rule}: its twin: {good:?}"));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -83,6 +133,36 @@ fn l_01_what_is_broken_again_and_again_at_one_place_is_said_once_and_counted() {
     let counted =
         |body: &Body<'_>| matches!(body, Body::Note { text, .. } if text.contains("L-01 was broken 6 times"));
     assert!(bench.records().iter().any(|record| counted(&record.body)), "{:#?}", bench.records());
+}
+
+fn shown(arguments: &[&str]) -> (i32, String, String) {
+    let output = callboard().arg("rules").args(arguments).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn l_06_rules_are_listed_and_explained() {
+    let (code, list, _) = shown(&[]);
+    assert_eq!(code, 0);
+    assert!(list.starts_with("L-01     "), "{list}");
+    assert!(list.lines().any(|line| line.starts_with("L-04     warning  A notify routine")), "{list}");
+    let page = include_str!("../../../../docs/rules/L-06.md");
+    assert_eq!(shown(&["L-06"]), (0, page.to_owned(), String::new()));
+    assert_eq!(shown(&["l-06"]).1, page);
+    let (code, nothing, told) = shown(&["L-99"]);
+    assert_eq!((code, nothing.as_str()), (2, ""));
+    assert!(told.contains("no rule L-99") && told.contains("L-22, IO-01"), "{told}");
+}
+
+#[test]
+fn l_06_rules_are_readable_by_programs() {
+    let list: Vec<serde_json::Value> = serde_json::from_str(&shown(&["--format", "json"]).1).unwrap();
+    assert_eq!(list.len(), shown(&[]).1.lines().count());
+    let rule = list.iter().find(|rule| rule["id"] == "L-06").unwrap();
+    assert!(rule["title"].is_string() && rule["severity"].is_string() && rule["page"].is_null(), "{rule}");
+    let explained: serde_json::Value = serde_json::from_str(&shown(&["l-06", "--format", "json"]).1).unwrap();
+    assert!(explained[0]["page"].as_str().unwrap().starts_with("# L-06: "), "{explained}");
 }
 
 /// A bench on which `registration-bad` will do what a mode says.

@@ -71,6 +71,7 @@ impl Work {
 }
 
 fn queue(kernel: &'static Kernel, item: Item) {
+    crate::rule::call::work_queued();
     let work = &kernel.ex.work;
     let start = {
         let mut state = work.lock();

@@ -154,8 +154,12 @@ pub(crate) unsafe fn set_state(object: Object, state: i32) {
     unsafe { (&raw mut (*header(object)).SignalState).write_volatile(state) };
 }
 
-unsafe fn kind(object: Object) -> u8 {
-    // SAFETY: a dispatcher object, as the callers' own contracts say.
+/// The type of an object, as its header says.
+///
+/// # Safety
+/// `object` is a dispatcher object.
+pub(crate) unsafe fn kind(object: Object) -> u8 {
+    // SAFETY: by this function's contract.
     unsafe { (&raw const (*header(object)).Type).read_volatile() }
 }
 

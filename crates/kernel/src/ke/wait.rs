@@ -7,8 +7,8 @@ use std::time::Duration;
 use export_macro::export;
 use machine::Irql;
 use nt_abi::{
-    MAXIMUM_WAIT_OBJECTS, NTSTATUS, STATUS_SUCCESS, STATUS_TIMEOUT, STATUS_USER_APC, THREAD_WAIT_OBJECTS,
-    UserMode, WaitAll,
+    EventNotificationObject, EventSynchronizationObject, MAXIMUM_WAIT_OBJECTS, NTSTATUS, STATUS_SUCCESS,
+    STATUS_TIMEOUT, STATUS_USER_APC, SemaphoreObject, THREAD_WAIT_OBJECTS, UserMode, WaitAll,
 };
 
 use super::dispatcher::{self, DONE, KICKED, Object, Satisfied, WAITING, Waiter};
@@ -104,6 +104,11 @@ pub(crate) unsafe fn wait(objects: &[Object], how: How) -> NTSTATUS {
         // SAFETY: by this function's contract.
         unsafe { dispatcher::touch(object) };
     }
+    // SAFETY: by this function's contract.
+    let for_work = |object: &Object| unsafe { work_may_signal(*object) };
+    if how.by_driver && how.until != Until::Now && objects.iter().any(for_work) {
+        crate::rule::call::waits_after_queueing();
+    }
     loop {
         if let Some(thread) = thread {
             super::leave_kernel(kernel, thread);
@@ -148,6 +153,20 @@ pub(crate) unsafe fn wait(objects: &[Object], how: How) -> NTSTATUS {
                 }
             }
         }
+    }
+}
+
+/// Whether a wait for an object may be one for work. A mutex is not, nor what is taken as a lock that is free.
+///
+/// # Safety
+/// `object` is a dispatcher object.
+unsafe fn work_may_signal(object: Object) -> bool {
+    // SAFETY: by this function's contract.
+    let (kind, state) = unsafe { (dispatcher::kind(object), dispatcher::state(object)) };
+    match kind {
+        EventNotificationObject => true,
+        EventSynchronizationObject | SemaphoreObject => state <= 0,
+        _ => false,
     }
 }
 

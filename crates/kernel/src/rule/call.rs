@@ -26,6 +26,8 @@ pub(crate) const THREAD: u8 = 2;
 pub(crate) const IMAGE: u8 = 4;
 /// Any of them.
 pub(crate) const NOTIFICATION: u8 = PROCESS | THREAD | IMAGE;
+/// A routine that runs for one of them has queued a work item.
+const QUEUED: u8 = 0x80;
 
 /// DRIVER_VERIFIER_DETECTED_VIOLATION.
 const VERIFIER: u32 = 0xC4;
@@ -119,7 +121,7 @@ extern "win64" fn check(export: &'static Export, caller: u64) {
     } else if category == Category::File && special_apcs_disabled() {
         apcs_disabled(export, irql, caller);
     }
-    let purpose = machine::Kpcr::current().private.purpose.get();
+    let purpose = purpose();
     if purpose & category.purposes() != 0 {
         super::category::in_notification(export, category, purpose);
     }
@@ -128,7 +130,7 @@ extern "win64" fn check(export: &'static Export, caller: u64) {
 /// L-10, L-11: the level.
 fn wrong_irql(export: &Export, category: Category, irql: Irql, caller: u64) {
     let mut message = format!("{} was called at {irql} and may be called at {}", export.name, export.irql);
-    let purpose = machine::Kpcr::current().private.purpose.get();
+    let purpose = purpose();
     if purpose == THREAD && irql == Irql::APC {
         message.push_str("; a thread routine may run at APC_LEVEL, so queue such work to a worker thread");
     } else {
@@ -169,6 +171,31 @@ fn apcs_disabled(export: &Export, irql: Irql, caller: u64) {
 fn special_apcs_disabled() -> bool {
     use std::sync::atomic::Ordering::Relaxed;
     crate::ps::thread::current().is_some_and(|thread| thread.kthread.special_apc_disable.load(Relaxed) != 0)
+}
+
+/// What the driver is called for on this processor: one of the bits of notifications, or 0.
+pub(crate) fn purpose() -> u8 {
+    machine::Kpcr::current().private.purpose.get() & NOTIFICATION
+}
+
+/// Keeps that a driver has queued a work item, until the routine that did it returns.
+pub(crate) fn work_queued() {
+    if machine::is_attached() {
+        let purpose = &machine::Kpcr::current().private.purpose;
+        if purpose.get() & NOTIFICATION != 0 {
+            purpose.set(purpose.get() | QUEUED);
+        }
+    }
+}
+
+/// L-04: says it of a routine that waits for what a work item may signal, after it has queued one itself.
+pub(crate) fn waits_after_queueing() {
+    if !machine::is_attached() || machine::Kpcr::current().private.purpose.get() & QUEUED == 0 {
+        return;
+    }
+    let message = "a notify routine queues a work item and then waits; the system waits with it, and hangs where all \
+                   worker threads wait likewise: return, and let the work item finish what the routine began";
+    kernel().finding(&super::L_04, message, None);
 }
 
 /// The bit of a family.
