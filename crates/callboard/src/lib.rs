@@ -29,7 +29,7 @@
 //! # }
 //! ```
 //!
-//! See [`bench`] for all that a test can do.
+//! See [`mod@bench`] for all that a test can do.
 #![forbid(unsafe_code)]
 
 pub mod exit;
