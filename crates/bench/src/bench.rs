@@ -1,7 +1,7 @@
 //! The bench: one machine, its drivers' process and what has happened so far.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use event::{ClientId, Conditions, DriverId, Event, EventKind, ProcessId, Record, Time};
 use host::{BenchError, BenchOptions, Clock, Config, Delivery};
@@ -112,10 +112,7 @@ impl Bench {
     pub(crate) fn next_moment(&mut self) -> Time {
         match self.config.clock {
             Clock::Virtual { .. } => self.now = Time(self.now.0 + STEP),
-            Clock::Real => {
-                let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                self.now = Time::from_unix_nanos(i64::try_from(since_1970.as_nanos()).unwrap_or(i64::MAX));
-            }
+            Clock::Real => self.now = Time::now(),
         }
         self.now
     }

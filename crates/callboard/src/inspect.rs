@@ -2,13 +2,13 @@
 
 mod facts;
 
-use std::io::{Write, stdout};
+use std::io::Write;
 
 use callboard::exit;
 
 use crate::args::{Inspect, Listing};
 use crate::drivers::DriverFile;
-use crate::{Outcome, written};
+use crate::{Outcome, json, written};
 use facts::{Facts, Support};
 
 /// Looks at a driver and says what it is.
@@ -20,13 +20,9 @@ pub(crate) fn inspect(arguments: &Inspect) -> Outcome {
     let file = driver.parse()?;
     let facts = Facts::gather(&driver, &file, arguments.profile.os);
     match arguments.format {
-        Listing::Json => {
-            let text = serde_json::to_string_pretty(&facts).map_err(|error| written(error.into()))?;
-            writeln!(stdout(), "{text}").map_err(written)?;
-        }
-        Listing::Human => human(&facts).map_err(written)?,
+        Listing::Json => json(&facts),
+        Listing::Human => human(&facts).map_err(written).map(|()| exit::SUCCESS),
     }
-    Ok(exit::SUCCESS)
 }
 
 fn human(facts: &Facts) -> std::io::Result<()> {

@@ -1,13 +1,13 @@
 //! `callboard exports`: what drivers can import.
 
-use std::io::{Write, stdout};
+use std::io::Write;
 
 use callboard::exit;
 use callboard::exports::{self, Export, Kind};
 use serde::Serialize;
 
 use crate::args::{Exports, Listing};
-use crate::{Outcome, written};
+use crate::{Outcome, json, written};
 
 /// An export as programs read it.
 #[derive(Serialize)]
@@ -42,12 +42,10 @@ pub(crate) fn exports(arguments: &Exports) -> Outcome {
     match arguments.format {
         Listing::Json => {
             let entries: Vec<_> = listed.iter().map(|export| entry(export)).collect();
-            let text = serde_json::to_string_pretty(&entries).map_err(|error| written(error.into()))?;
-            writeln!(stdout(), "{text}").map_err(written)?;
+            json(&entries)
         }
-        Listing::Human => human(&listed).map_err(written)?,
+        Listing::Human => human(&listed).map_err(written).map(|()| exit::SUCCESS),
     }
-    Ok(exit::SUCCESS)
 }
 
 fn entry(export: &'static Export) -> Entry<'static> {

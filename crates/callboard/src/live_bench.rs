@@ -105,9 +105,7 @@ impl<'a> LiveBench<'a> {
 
 /// A record at this moment.
 fn record(body: Body<'_>) -> Record<'_> {
-    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let nanos = i64::try_from(since_1970.as_nanos()).unwrap_or(i64::MAX);
-    Record { time: Time::from_unix_nanos(nanos), context: event::ClientId::default(), body }
+    Record { time: Time::now(), context: event::ClientId::default(), body }
 }
 
 impl Recipient for LiveBench<'_> {

@@ -112,6 +112,13 @@ fn man(command: Option<&str>) -> Outcome {
     Ok(exit::SUCCESS)
 }
 
+/// Writes what programs read to the standard output.
+fn json<T: serde::Serialize>(entries: &T) -> Outcome {
+    let text = serde_json::to_string_pretty(entries).map_err(|error| written(error.into()))?;
+    writeln!(std::io::stdout(), "{text}").map_err(written)?;
+    Ok(exit::SUCCESS)
+}
+
 /// The standard output cannot be written.
 fn written(error: std::io::Error) -> Failure {
     if error.kind() == std::io::ErrorKind::BrokenPipe {

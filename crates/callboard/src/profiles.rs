@@ -1,6 +1,6 @@
 //! `callboard profiles`: the Windows versions that can be stood in for, from what the kernel itself asks.
 
-use std::io::{Write, stdout};
+use std::io::Write;
 
 use callboard::exit;
 use callboard::exports;
@@ -9,7 +9,7 @@ use nt_abi::*;
 use serde::Serialize;
 
 use crate::args::{Listing, Profiles};
-use crate::{Outcome, written};
+use crate::{Outcome, json, written};
 
 /// The nine routines of registration and removal, in the order of their tables.
 const REGISTRATION: [&str; 9] = [
@@ -210,12 +210,6 @@ pub(crate) fn profiles(arguments: &Profiles) -> Outcome {
             Ok(exit::SUCCESS)
         }
     }
-}
-
-fn json<T: Serialize>(entries: &T) -> Outcome {
-    let text = serde_json::to_string_pretty(entries).map_err(|error| written(error.into()))?;
-    writeln!(stdout(), "{text}").map_err(written)?;
-    Ok(exit::SUCCESS)
 }
 
 fn human(facts: &Facts, lines: &[(&str, String)]) -> std::io::Result<()> {

@@ -3,12 +3,11 @@
 use std::io::{Write, stdout};
 
 use callboard::exit;
-use event::Severity;
 use kernel::rule::{RULES, Rule, by_id};
 use serde::Serialize;
 
 use crate::args::{Listing, Rules};
-use crate::{Failure, Outcome, written};
+use crate::{Failure, Outcome, json, written};
 
 /// A rule as programs read it.
 #[derive(Serialize)]
@@ -24,15 +23,7 @@ struct Entry {
 impl Entry {
     fn of(rule: &Rule, with_page: bool) -> Self {
         let page = with_page.then_some(rule.page);
-        Self { id: rule.id, severity: severity(rule), title: rule.title, page }
-    }
-}
-
-/// How bad it is, as records say it.
-fn severity(rule: &Rule) -> &'static str {
-    match rule.severity {
-        Severity::Warning => "warning",
-        Severity::Error => "error",
+        Self { id: rule.id, severity: rule.severity.word(), title: rule.title, page }
     }
 }
 
@@ -44,8 +35,7 @@ pub(crate) fn rules(arguments: &Rules) -> Outcome {
     match arguments.format {
         Listing::Json => {
             let entries: Vec<_> = shown.iter().map(|rule| Entry::of(rule, in_full)).collect();
-            let text = serde_json::to_string_pretty(&entries).map_err(|error| written(error.into()))?;
-            writeln!(stdout(), "{text}")
+            return json(&entries);
         }
         Listing::Human if in_full => {
             let pages: Vec<_> = shown.iter().map(|rule| rule.page).collect();
@@ -69,7 +59,7 @@ fn table(rules: &[&Rule]) -> std::io::Result<()> {
     let bold = anstyle::Style::new().bold();
     let faint = anstyle::Style::new().dimmed();
     for rule in rules {
-        let severity = severity(rule);
+        let severity = rule.severity.word();
         writeln!(out, "{bold}{:7}{bold:#}  {faint}{severity:7}{faint:#}  {}", rule.id, rule.title)?;
     }
     Ok(())

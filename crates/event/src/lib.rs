@@ -16,6 +16,7 @@ mod ids;
 mod name;
 mod owned;
 mod record;
+pub mod signal;
 mod time;
 pub mod wire;
 

@@ -201,6 +201,16 @@ pub enum Severity {
     Error,
 }
 
+impl Severity {
+    /// The word for it: `warning`, `error`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// A rule that a driver broke, with evidence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding<'a> {

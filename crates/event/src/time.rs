@@ -1,5 +1,7 @@
 //! When.
 
+use std::time::SystemTime;
+
 use serde::{Deserialize, Serialize};
 
 /// A moment, in NT system time: 100 ns units since 1 January 1601 UTC.
@@ -13,6 +15,12 @@ impl Time {
     /// From nanoseconds since 1970 (`CLOCK_REALTIME`).
     pub const fn from_unix_nanos(nanos: i64) -> Self {
         Self(nanos / 100 + UNIX_EPOCH)
+    }
+
+    /// This moment, by the machine's own clock.
+    pub fn now() -> Self {
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self::from_unix_nanos(i64::try_from(since_1970.as_nanos()).unwrap_or(i64::MAX))
     }
 
     /// Nanoseconds since 1970, to the 100 ns that NT keeps.

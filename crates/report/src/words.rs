@@ -1,8 +1,8 @@
 //! NT's and our own words for values, the same in every format.
 
 use event::{
-    Architecture, Body, Conditions, Event, EventKind, Family, Flavour, LeakKind, Level, Mapping, Severity,
-    StopKind, Subsystem,
+    Architecture, Body, Conditions, Event, EventKind, Family, Flavour, LeakKind, Level, Mapping, StopKind,
+    Subsystem,
 };
 use nt_abi::{BugCheckCode, NTSTATUS};
 
@@ -93,13 +93,6 @@ pub(crate) fn conditions(conditions: Conditions) -> Vec<&'static str> {
         (conditions.unterminated_names, "unterminated_names"),
     ];
     words.into_iter().filter_map(|(holds, word)| holds.then_some(word)).collect()
-}
-
-pub(crate) fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Warning => "warning",
-        Severity::Error => "error",
-    }
 }
 
 pub(crate) fn level(level: Level) -> &'static str {

@@ -1,7 +1,5 @@
 //! A dead host as the last record of its bench.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use event::{Body, ClientId, DriverId, Frame, Record, Stop, StopKind, Time};
 
 use super::shared::Shared;
@@ -60,7 +58,7 @@ pub(super) fn record(shared: &Shared, death: Death, modules: &[Module]) -> Recor
         registers: None,
         stack,
     };
-    Record { time: now(), context: ClientId::default(), body: Body::Stop(stop) }
+    Record { time: Time::now(), context: ClientId::default(), body: Body::Stop(stop) }
 }
 
 fn describe(routine: Option<InFlight>, modules: &[Module]) -> String {
@@ -86,9 +84,4 @@ fn frame(address: u64, modules: &[Module]) -> Frame<'static> {
         offset: module.map_or(0, |module| address - module.base),
         symbol: None,
     }
-}
-
-fn now() -> Time {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Time::from_unix_nanos(i64::try_from(since_1970.as_nanos()).unwrap_or(i64::MAX))
 }

@@ -410,16 +410,12 @@ impl Timeline<'_> {
     /// An exit status: a small number as a person would say it, a signal that NT has no status for by its name,
     /// anything else as a status.
     fn exit_status(&self, status: NTSTATUS) -> String {
-        match status.as_u32() {
-            small @ 0..=255 => small.to_string(),
-            signal @ 0xC000_4E01..=0xC000_4EFF => {
-                let name = i32::try_from(signal & 0xFF).ok().and_then(words::signal_name);
-                name.map_or_else(
-                    || name_of(status),
-                    |name| format!("{name} ({})", words::status_code(status)),
-                )
-            }
-            _ => self.brief(status),
+        if let small @ 0..=255 = status.as_u32() {
+            return small.to_string();
+        }
+        match event::signal::of_status(status).and_then(|signal| words::signal_name(signal.into())) {
+            Some(name) => format!("{name} ({})", words::status_code(status)),
+            None => self.brief(status),
         }
     }
 

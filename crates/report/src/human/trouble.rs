@@ -24,7 +24,7 @@ pub(super) fn finding(line: &mut Timeline<'_>, finding: &Finding<'_>) {
     };
     paper.word(style, paper.signs().attention, style, "finding");
     paper.put(STRONG, &finding.rule);
-    paper.put(style, &format!(" {} ", words::severity(finding.severity)));
+    paper.put(style, &format!(" {} ", finding.severity.word()));
     paper.put_short(DRIVER, &name);
     paper.put(PLAIN, ": ");
     paper.put_wrapped(PLAIN, &finding.message);

@@ -132,7 +132,7 @@ fn body<'a>(body: &'a Body<'a>, live: bool) -> line::Body<'a> {
         }
         Body::Finding(finding) => line::Body::Finding {
             rule: &finding.rule,
-            severity: words::severity(finding.severity),
+            severity: finding.severity.word(),
             message: &finding.message,
             bug_check: finding.bug_check.map(|(code, parameters)| bug_check(code, parameters)),
             stack: stack(&finding.stack),

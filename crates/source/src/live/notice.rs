@@ -1,7 +1,5 @@
 //! What the stops of a task mean as events: SEMANTICS C.1 and C.2 for Linux.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use event::{Event, EventKind, Image, Level, ProcessExit, ProcessId, Thread, ThreadExit, ThreadId, Time};
 use nt_abi::NTSTATUS;
 
@@ -17,11 +15,6 @@ use super::{
 
 /// How many processes have their mappings kept open: fewer than the usual limit of descriptors.
 const KEPT_OPEN: usize = 256;
-
-fn now() -> Time {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Time::from_unix_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
-}
 
 fn process_id(pid: Pid) -> ProcessId {
     ProcessId::from_linux(pid.unsigned_abs())
@@ -40,7 +33,7 @@ impl Tracer<'_> {
             _ => {}
         }
         self.batch.push(Event {
-            time: now(),
+            time: Time::now(),
             context: client(context.0, context.1),
             kind,
             conditions: event::Conditions::default(),

@@ -43,7 +43,6 @@ impl Ending {
     /// | SIGSYS | 0xC000001C | `STATUS_INVALID_SYSTEM_SERVICE` |
     /// | any other | 0xC000_0000 + 0x4E00 + signal | none: a value of our own, which keeps the signal |
     pub fn status(self) -> NTSTATUS {
-        const OF_A_SIGNAL: u32 = 0xC000_4E00;
         let value: u32 = match self {
             Self::Code(code) => u32::from(code),
             Self::Signal(signal) => match signal {
@@ -55,7 +54,8 @@ impl Ending {
                 libc::SIGINT | libc::SIGQUIT => 0xC000_013A,
                 libc::SIGABRT => 0xC000_0409,
                 libc::SIGSYS => 0xC000_001C,
-                other => OF_A_SIGNAL + (other.unsigned_abs() & 0xff),
+                // A signal's number fits: there are 64.
+                other => event::signal::to_status(u8::try_from(other).unwrap_or(0)).as_u32(),
             },
         };
         NTSTATUS(value.cast_signed())
