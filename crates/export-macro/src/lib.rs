@@ -1,7 +1,7 @@
 //! The attribute that puts a kernel routine into the export table.
 //!
 //! Adding a routine to Callboard's kernel is writing one documented function under [`macro@export`]. The
-//! attribute leaves the function as it is and adds one entry to `crate::export::EXPORTS`, from which
+//! attribute notes where the function returns and adds one entry to `crate::export::EXPORTS`, from which
 //! import binding, `MmGetSystemRoutineAddress`, `callboard exports` and the rest all read.
 #![forbid(unsafe_code)]
 
@@ -9,7 +9,7 @@ mod options;
 
 use proc_macro::TokenStream;
 use quote::{format_ident, quote};
-use syn::{Expr, ExprLit, FnArg, Item, Lit, Meta, parse_macro_input};
+use syn::{Expr, ExprLit, FnArg, Item, Lit, Meta, parse_macro_input, parse_quote};
 
 /// Puts a routine, or a variable that drivers import, into the export table.
 ///
@@ -29,7 +29,7 @@ use syn::{Expr, ExprLit, FnArg, Item, Lit, Meta, parse_macro_input};
 #[proc_macro_attribute]
 pub fn export(attribute: TokenStream, item: TokenStream) -> TokenStream {
     let options = parse_macro_input!(attribute as options::Options);
-    let item = parse_macro_input!(item as Item);
+    let mut item = parse_macro_input!(item as Item);
     let (ident, attributes, parameters) = match &item {
         Item::Fn(function) => {
             let parameters = function.sig.inputs.iter().map(|input| match input {
@@ -74,6 +74,15 @@ pub fn export(attribute: TokenStream, item: TokenStream) -> TokenStream {
         }
     });
     let parameters = parameters.iter().map(|(name, kind)| quote!((#name, #kind)));
+    // `#[unsafe(naked)]`, or a place of its own: neither has room for anything else.
+    let naked = attributes.iter().any(|attribute| attribute.path().is_ident("unsafe"));
+    if let Item::Fn(function) = &mut item
+        && !naked
+    {
+        // A stressed kernel stops drivers right after their calls: see `stress/call.rs` of the kernel.
+        let watched = parse_quote!(let _returning = crate::stress::Returning::begin(););
+        function.block.stmts.insert(0, watched);
+    }
     quote! {
         #item
 
@@ -87,6 +96,7 @@ pub fn export(attribute: TokenStream, item: TokenStream) -> TokenStream {
             address: crate::export::Address(#address),
             kind: crate::export::Kind::#kind,
             irql: #irql,
+            naked: #naked,
             since: nt_abi::Since::#since,
             summary: #summary,
             parameters: &[#(#parameters),*],

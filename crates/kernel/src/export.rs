@@ -28,6 +28,8 @@ pub struct Export {
     pub kind: Kind,
     /// The IRQL it may be called at.
     pub irql: IrqlRule,
+    /// Whether it is assembly, of which nobody sees that it returns.
+    pub naked: bool,
     /// The first Windows that has it.
     pub since: Since,
     /// The first sentence of its documentation.

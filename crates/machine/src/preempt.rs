@@ -11,7 +11,7 @@ use crate::pcr::Kpcr;
 use crate::processor::attached;
 
 /// How many of our own instructions are stepped through before the flag is given up.
-const OWN_LIMIT: u32 = 3_000;
+const OWN_LIMIT: u32 = 500;
 
 /// What is left to count; nothing while not armed.
 #[derive(Clone, Copy, Debug, Default)]

@@ -139,6 +139,8 @@ impl Processor {
 impl Drop for Processor {
     fn drop(&mut self) {
         let number = self.kpcr().prcb.legacy_number.get();
+        // A driver's thread may end while its instructions are counted, and a trap after this has no handler.
+        crate::preempt::disarm();
         ATTACHED.set(ptr::null());
         // What was there before can be put back; if not, the thread goes on without.
         let _ = gs::set_base(self.old_gs);

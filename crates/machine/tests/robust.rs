@@ -177,3 +177,14 @@ fn processors_are_numbered_from_the_lowest_free_one() {
     // Other tests of this file hold some too.
     assert!(found.iter().all(|&number| number < 32), "{found:?}");
 }
+
+#[test]
+fn a_thread_that_ends_while_its_instructions_are_counted_leaves_no_trap_behind() {
+    let (status, text) = in_child(|| {
+        let processor = start();
+        machine::preempt::set_hook(|| 0);
+        machine::preempt::arm(u32::MAX);
+        drop(processor);
+    });
+    assert!(status.success(), "{status}: {text}");
+}

@@ -74,6 +74,27 @@ fn an_overrun_of_fast_pool_is_found_when_it_is_freed() {
 }
 
 #[test]
+fn a_write_to_freed_memory_of_fast_pool_is_found_when_the_driver_goes() {
+    if !can_trace() {
+        return;
+    }
+    // The driver goes on, and prints that it did: nothing looks before.
+    let run = misuse("fast", "write-after-free");
+    assert_eq!(run.code, 120, "{}", run.stderr);
+    let stop = run.one("stop");
+    assert_eq!(
+        (&stop["bug_check"], &stop["parameters"][0]),
+        (&"0x00000019".into(), &"0x3".into()),
+        "{stop:#}"
+    );
+    assert_eq!(stop["parameters"][2], "0xdddddddddddddd01", "what was written: {stop:#}");
+    let message = stop["message"].as_str().unwrap_or_default();
+    for word in ["written to after it was freed", "byte 8 of the 40 bytes", "freed at pool-bad.sys+0x"] {
+        assert!(message.contains(word), "{message}");
+    }
+}
+
+#[test]
 fn bad_frees_are_found_in_both_pools() {
     if !can_trace() {
         return;

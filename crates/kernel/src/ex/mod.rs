@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!   pool.rs        the ledger of pool memory     pool_routines.rs  ExAllocatePool… and ExFreePool…
-//!   pool_special.rs  memory that ends at a guard pool_contents.rs  what must not be in freed memory
+//!   pool_fast.rs   memory by size                pool_special.rs   memory that ends at a guard
 //!   pool_site.rs   where a driver did something  pool_leaks.rs     what was not freed
+//!   pool_contents.rs  what must not be in freed memory
 //!   fast_mutex.rs  fast and guarded mutexes      rundown.rs        rundown protection, push locks
 //!   resource.rs    executive resources           work.rs           work items
 //!   spinlock.rs    reader-writer spin locks      slist.rs          interlocked and lookaside lists
@@ -18,6 +19,7 @@ pub mod fast_mutex;
 pub mod interlocked;
 pub(crate) mod pool;
 mod pool_contents;
+mod pool_fast;
 mod pool_leaks;
 pub mod pool_routines;
 pub(crate) mod pool_site;

@@ -4,13 +4,13 @@
 //! its memory cannot damage what it will be judged by. Behind each allocation stands a pattern that
 //! tells whether that happened.
 
-use std::alloc::{Layout, alloc, dealloc};
 use std::collections::{BTreeMap, HashMap};
 use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use event::DriverId;
 
+use super::pool_fast::{Fast, Written};
 use super::pool_site::Site;
 use super::pool_special::{Special, Touched};
 use crate::config;
@@ -21,8 +21,6 @@ pub(crate) const PAGE: usize = 4096;
 const TAIL: [u8; 16] = *b"\xFDCallboard tail\xFD";
 /// What memory holds that was not asked to be zeroed, the same in each run.
 const FRESH: u8 = 0xCD;
-/// What freed memory holds until it is used again.
-const FREED: u8 = 0xDD;
 /// The ledger is split so that processors seldom meet.
 const SHARDS: usize = 16;
 /// How many freed addresses are remembered, to tell a double free from a wild one.
@@ -110,6 +108,7 @@ struct Shard {
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     shards: [Mutex<Shard>; SHARDS],
+    fast: Fast,
     special: Option<Special>,
 }
 
@@ -120,11 +119,6 @@ pub(crate) struct Owned {
     pub(crate) bytes: u64,
     /// Where one of them was allocated.
     pub(crate) allocated: Site,
-}
-
-fn layout(size: usize) -> Option<Layout> {
-    let align = if size >= PAGE { PAGE } else { 16 };
-    Layout::from_size_align(size.checked_add(TAIL.len())?, align).ok()
 }
 
 impl Pool {
@@ -155,7 +149,8 @@ impl Pool {
         if self.is_special() { Site::with_callers() } else { Site::call_only() }
     }
 
-    /// Allocates; `None` when there is no memory. What is not to be zeroed is filled with a pattern.
+    /// Allocates; `None` when there is no memory. What is not to be zeroed is filled with a pattern. Stops when memory
+    /// that would be used again was written to after it was freed.
     pub(crate) fn allocate(&self, what: Allocation, zero: bool) -> Option<NonNull<u8>> {
         let fill = if zero { 0 } else { FRESH };
         let allocated = self.site();
@@ -163,11 +158,31 @@ impl Pool {
         let entry = Entry { what, allocated, special: special.is_some() };
         let memory = match special {
             Some(memory) => memory,
-            None => fast(what.size, fill)?,
+            None => self.fast(what.size, fill)?,
         };
         let address = memory.as_ptr().expose_provenance();
         self.shard(address).live.insert(address, entry);
         Some(memory)
+    }
+
+    /// Memory of fast pool with a tail behind it.
+    fn fast(&self, size: usize, fill: u8) -> Option<NonNull<u8>> {
+        let memory = match self.fast.allocate(size.saturating_add(TAIL.len())) {
+            Ok(memory) => memory?,
+            Err(written) => super::pool_routines::freed_memory_is_damaged(written),
+        };
+        // SAFETY: `size` bytes and the tail were just allocated.
+        unsafe { memory.write_bytes(fill, size) };
+        // SAFETY: the tail lies within them.
+        let tail = unsafe { memory.add(size).cast::<[u8; TAIL.len()]>() };
+        // SAFETY: as above.
+        unsafe { tail.write_unaligned(TAIL) };
+        Some(memory)
+    }
+
+    /// Freed memory of fast pool that was written to, where there is any; it is found once.
+    pub(crate) fn find_written(&self) -> Option<Written> {
+        self.fast.find_written()
     }
 
     /// Frees what was allocated at `address`; a tag other than 0 must be the allocation's.
@@ -196,7 +211,8 @@ impl Pool {
         drop(shard);
         match special {
             Some(special) => _ = special.free(address, freed),
-            None => give_back(address, what.size),
+            // SAFETY: allocated by `fast` with this size, and no longer in the ledger, so freed once.
+            None => unsafe { self.fast.free(address, what.size + TAIL.len()) },
         }
         Ok(())
     }
@@ -259,35 +275,12 @@ impl Shard {
     }
 }
 
-/// Memory with a tail behind it, from the allocator.
-fn fast(size: usize, fill: u8) -> Option<NonNull<u8>> {
-    let layout = layout(size)?;
-    // SAFETY: the layout has the tail's size at least.
-    let memory = NonNull::new(unsafe { alloc(layout) })?;
-    // SAFETY: `size` bytes and the tail were just allocated.
-    unsafe {
-        memory.write_bytes(fill, size);
-        memory.add(size).cast::<[u8; TAIL.len()]>().write_unaligned(TAIL);
-    }
-    Some(memory)
-}
-
 /// The first byte of an allocation's tail that is not as it was.
 fn tail_damage(address: usize, size: usize) -> Option<usize> {
     let memory = std::ptr::with_exposed_provenance::<u8>(address);
     // SAFETY: callers have it in the ledger, so it is allocated, with a tail behind its size.
     let tail = unsafe { memory.add(size).cast::<[u8; TAIL.len()]>().read_unaligned() };
     tail.iter().zip(TAIL).position(|(&is, was)| is != was).map(|offset| address + size + offset)
-}
-
-fn give_back(address: usize, size: usize) {
-    let Some(layout) = layout(size) else { return };
-    let memory = std::ptr::with_exposed_provenance_mut::<u8>(address);
-    // SAFETY: allocated by `fast` with this layout, and no longer in the ledger, so freed once.
-    unsafe {
-        memory.write_bytes(FREED, size);
-        dealloc(memory, layout);
-    }
 }
 
 fn tell(address: usize, start: usize, what: Allocation, allocated: &Site, freed: Option<&Site>) -> String {

@@ -6,8 +6,11 @@ use super::pool::Kind;
 use crate::{Kernel, rule};
 
 /// Records what an unloaded driver has not freed: a leak for each tag, and the one finding that Driver Verifier would
-/// stop with (0xC4/0x62: P2 the driver's name, P4 how many allocations).
+/// stop with (0xC4/0x62: P2 the driver's name, P4 how many allocations). Stops where freed memory was written to.
 pub(crate) fn report(kernel: &Kernel, driver: DriverId) {
+    if let Some(written) = kernel.ex.pool.find_written() {
+        super::pool_routines::freed_memory_is_damaged(written);
+    }
     let owned = kernel.ex.pool.owned_by(driver);
     for (&(tag, kind), sum) in &owned {
         let pool = if kind == Kind::Paged { "paged" } else { "nonpaged" };

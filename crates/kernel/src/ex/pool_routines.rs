@@ -4,6 +4,7 @@ use export_macro::export;
 use machine::Irql;
 
 use super::pool::{Allocation, FreeError, Kind, Tag};
+use super::pool_fast::{FREED_WORD, Written};
 use crate::{io, kernel, rule};
 
 /// The tag of memory that was allocated without one.
@@ -87,6 +88,13 @@ pub(super) fn free(address: usize, tag: Tag) {
         FreeError::Underrun { at: damage } => machine::bug_check(SPECIAL_POOL, at, damage as u64, 0, 0x23),
         FreeError::Overrun { tag, .. } => machine::bug_check(BAD_POOL_HEADER, 0x20, at, at, tag.0.into()),
     }
+}
+
+/// Stops because a driver wrote to pool memory that it had freed (0x19: P1 3, P2 the memory, P3 what stands there, P4
+/// what should). Source: bug-check-0x19, whose P3 and P4 are the links of a free list; here they are what was written
+/// over, and the pattern.
+pub(super) fn freed_memory_is_damaged(written: Written) -> ! {
+    machine::bug_check(BAD_POOL_HEADER, 0x3, written.at as u64, written.found, FREED_WORD)
 }
 
 /// Reports an allocation that nobody could find again: no bytes, no tag, no letter in the tag (G.3, G.4).

@@ -199,6 +199,7 @@ mod tests {
 
     #[test]
     fn an_allocation_ends_at_its_guard_and_is_aligned() {
+        machine::fault::install().unwrap();
         let special = Special::default();
         for size in [1, 15, 16, 24, 100, PAGE - 1, PAGE, PAGE + 1, 3 * PAGE] {
             let start = special.allocate(of(size), 0, Site::default()).unwrap().as_ptr().addr();
@@ -219,6 +220,7 @@ mod tests {
 
     #[test]
     fn what_is_freed_cannot_be_touched_and_is_known() {
+        machine::fault::install().unwrap();
         let special = Special::default();
         let start = special.allocate(of(40), 0xCD, Site::default()).unwrap().as_ptr().addr();
         assert!(machine::guarded::try_read::<u8>(start as u64).is_ok());

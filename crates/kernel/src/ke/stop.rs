@@ -210,6 +210,7 @@ fn meaning(code: u32, parameters: [u64; 4]) -> &'static str {
         (0xC1, _) if parameters[3] == 0x23 => {
             "the bytes before a pool allocation were written to: the driver wrote before its beginning"
         }
+        (0x19, 0x3) => "pool memory was written to after it was freed; --pool special finds the instruction",
         (0xC1 | 0x19, _) => {
             "the bytes behind a pool allocation were written to: the driver wrote past its end"
         }

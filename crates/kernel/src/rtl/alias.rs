@@ -13,6 +13,7 @@ macro_rules! alias {
                 address: crate::export::Address($routine as *const ()),
                 kind: crate::export::Kind::Code,
                 irql: crate::rtl::alias::irql::$irql,
+                naked: true,
                 since: nt_abi::Since::$since,
                 summary: $summary,
                 parameters: &[$(($parameter, $kind)),*],

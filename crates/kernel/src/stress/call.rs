@@ -3,6 +3,7 @@
 //! An import is bound to a stub, which saves what may hold arguments, stops at a point, and jumps to the routine with
 //! the stack as it was: the routine and whoever walks the stack see the driver as the caller.
 
+use std::cell::Cell;
 use std::sync::{Mutex, PoisonError};
 
 use event::{ClientId, Conditions, Event, EventKind, ProcessId, Thread, ThreadExit, ThreadId};
@@ -123,9 +124,37 @@ unsafe extern "win64" fn called(at: usize) -> usize {
             somebody_creates_a_thread();
         }
         // What a driver does right after a call, with what the call gave it, is where it is interrupted most.
-        machine::preempt::arm(if steps == 0 { super::steps_after_call(stress) } else { steps });
+        let steps = if steps == 0 { super::steps_after_call(stress) } else { steps };
+        if export.naked { machine::preempt::arm(steps) } else { STEPS_LEFT.set(steps) }
     }
     export.address.0.expose_provenance()
+}
+
+thread_local! {
+    /// After how many of its instructions the driver is preempted, once the routine that it called returns.
+    static STEPS_LEFT: Cell<u32> = const { Cell::new(0) };
+}
+
+/// An exported routine runs. When the one that a driver called returns, the counting of the driver's instructions goes
+/// on: counting those of the routine as well would take a trap for each.
+#[derive(Debug)]
+pub(crate) struct Returning(u32);
+
+impl Returning {
+    /// The first to begin after a driver's call is the one that it called.
+    #[inline]
+    pub(crate) fn begin() -> Self {
+        Self(if super::is_on() { STEPS_LEFT.take() } else { 0 })
+    }
+}
+
+impl Drop for Returning {
+    #[inline]
+    fn drop(&mut self) {
+        if self.0 != 0 {
+            machine::preempt::arm(self.0);
+        }
+    }
 }
 
 /// Another driver, which works on this thread's behalf, creates a system thread (R-RACE-04, BUG-07).

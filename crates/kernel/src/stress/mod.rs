@@ -31,7 +31,7 @@ use schedule::{Kind, Scheduler};
 
 use crate::Kernel;
 
-pub(crate) use call::hooked;
+pub(crate) use call::{Returning, hooked};
 
 /// Processors that live synthetic processes.
 const PROCESSORS: u32 = 2;
@@ -53,11 +53,13 @@ struct Stress {
 static STRESS: OnceLock<Stress> = OnceLock::new();
 static ON: AtomicBool = AtomicBool::new(false);
 
+#[inline]
+fn is_on() -> bool {
+    ON.load(Ordering::Relaxed)
+}
+
 fn stress() -> Option<&'static Stress> {
-    if !ON.load(Ordering::Relaxed) {
-        return None;
-    }
-    STRESS.get()
+    if is_on() { STRESS.get() } else { None }
 }
 
 /// Starts to provoke, when the configuration asks for it.
