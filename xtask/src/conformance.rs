@@ -11,7 +11,7 @@ mod page;
 pub(crate) mod row;
 mod suites;
 pub(crate) mod tests;
-mod trial;
+pub(crate) mod trial;
 
 use std::fs;
 

@@ -2,6 +2,7 @@
 #![expect(clippy::print_stderr, reason = "a tool that people run tells them what it does")]
 
 mod bench_live;
+mod bugs;
 mod callboard;
 mod conformance;
 mod drivers;
@@ -29,6 +30,8 @@ enum Command {
     Conformance(conformance::Arguments),
     /// Break one behaviour at a time, and see that the tests which prove it fail
     Mutate(mutate::Arguments),
+    /// Measure how long stress takes to find each known defect, and that the corrected twins stay silent
+    Bugs(bugs::Arguments),
     /// Measure what watching costs a command, as ratios within one run (docs/performance.md)
     BenchLive,
     /// Draw docs/timeline.svg, the picture of the README, from a real run
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Command::Drivers(arguments) => drivers::run(&arguments),
         Command::Conformance(arguments) => conformance::run(&arguments),
         Command::Mutate(arguments) => mutate::run(&arguments),
+        Command::Bugs(arguments) => bugs::run(&arguments),
         Command::BenchLive => bench_live::run(),
         Command::Timeline => timeline::run(),
     };

@@ -75,19 +75,18 @@ impl Evidence {
         let mut proofs = BTreeMap::new();
         for row in sections.iter().flat_map(|section| &section.rows) {
             let mut proof = Proof { why_none: row.why_none.clone(), ..Proof::default() };
-            for test in tests {
-                let of = ids(&test.name);
-                let shared = of.iter().any(|id| *id == row.id || row.by.contains(id));
-                if shared || row.tests.contains(&test.name) {
-                    proof.tests.insert(test.clone());
-                }
-            }
+            proof.tests.extend(tests.iter().filter(|test| row.is_proven_by(&test.name)).cloned());
             for id in std::iter::once(&row.id).chain(&row.by) {
                 let Some(said) = checks.of(id) else { continue };
                 proof.checks.extend(said.passed.clone());
                 proof.failures.extend(said.failures.clone());
                 for (all, one) in proof.outcomes.iter_mut().zip(said.outcomes) {
                     *all = (*all).max(one);
+                }
+            }
+            for (profile, outcome) in proof.outcomes.iter_mut().enumerate() {
+                if !row.applies(profile) && *outcome != Some(Outcome::Fail) {
+                    *outcome = Some(Outcome::NotApplicable);
                 }
             }
             for mutation in mutations.iter().filter(|mutation| mutation.red.contains(&row.id)) {

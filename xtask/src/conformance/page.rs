@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::evidence::{Evidence, Proof};
-use super::row::{Other, Section};
+use super::row::Section;
 use super::suites::{Outcome, PROFILES};
 
 const INTRO: &str = "\
@@ -32,8 +32,9 @@ $ cargo xtask mutate --bless      # the same, and write down what was seen
 |---|---|
 | mark | how it is known: **D** documented by Microsoft, **O** observed in a public source, **I** inferred, **?** open or contradictory |
 | proof | how many Rust tests and how many checks inside drivers; their names are below each table |
-| seen to fail | the mutations (deliberate breakages) that its tests were seen to catch |
+| seen to fail | the mutations (deliberate breakages) that tests of this row were seen to catch |
 | a profile | ✓ a check inside a driver passed under that Windows · u proven by Rust tests that do not depend on the profile or go through profiles themselves · – that Windows has not what it speaks of · todo contested, the other choice is the default · blank: no proof, the reason is below the table |
+| others | what other software does that stands in for the NT kernel: **W** Wine 8.0, **S** Speakeasy 1.5 and 2.0, **Q** Qiling 1.4.6, **R** ReactOS, **U** usersim, as far as their sources and manuals tell. Who is not named does something that is not known to us |
 
 The profiles are the columns:";
 
@@ -52,7 +53,6 @@ pub(crate) fn write(sections: &[Section], evidence: &Evidence) -> String {
         reasons(&mut page, section, evidence);
         names(&mut page, section, evidence);
     }
-    others(&mut page, sections);
     page
 }
 
@@ -60,7 +60,7 @@ fn table(page: &mut String, section: &Section, evidence: &Evidence) {
     let headings: Vec<&str> = PROFILES.iter().map(|(_, heading)| *heading).collect();
     let _ = write!(
         page,
-        "\n## {}\n\n{}\n\n| id | what is required | mark | proof | seen to fail | {} |\n|---|---|---|---|---|{}\n",
+        "\n## {}\n\n{}\n\n| id | what is required | mark | proof | seen to fail | {} | others |\n|---|---|---|---|---|{}---|\n",
         section.title,
         section.intro.trim(),
         headings.join(" | "),
@@ -81,7 +81,12 @@ fn table(page: &mut String, section: &Section, evidence: &Evidence) {
         for outcome in proof.outcomes {
             let _ = write!(page, " {} |", cell(proof, outcome));
         }
-        page.push('\n');
+        let others: Vec<String> = row
+            .others
+            .iter()
+            .map(|(other, words)| format!("**{}** {}", other.letter(), escaped(words)))
+            .collect();
+        let _ = writeln!(page, " {} |", others.join(" · "));
     }
 }
 
@@ -135,25 +140,6 @@ fn names(page: &mut String, section: &Section, evidence: &Evidence) {
         let _ = writeln!(page, "- **{}**: {}", row.id, all.join(" · "));
     }
     page.push_str("\n</details>\n");
-}
-
-fn others(page: &mut String, sections: &[Section]) {
-    let headings = Other::ALL.map(|(_, heading)| heading);
-    let _ = write!(
-        page,
-        "\n## What others do\n\nOther software that stands in for the NT kernel, as far as its sources and manuals tell. \
-         What is not in this table is\nnot known to us.\n\n| id | what is required | {} |\n|---|---|{}\n",
-        headings.join(" | "),
-        "---|".repeat(headings.len()),
-    );
-    for row in sections.iter().flat_map(|section| &section.rows).filter(|row| !row.others.is_empty()) {
-        let _ = write!(page, "| {} | {} |", row.id, escaped(&row.text));
-        for (other, _) in Other::ALL {
-            let known = row.others.get(&other).map_or("not known", String::as_str);
-            let _ = write!(page, " {} |", escaped(known));
-        }
-        page.push('\n');
-    }
 }
 
 /// Text that stays in its cell.

@@ -49,22 +49,18 @@ fn names(source: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The ids at the front of a test's name: `r_reg_05_r_reg_06_limits` proves R-REG-05 and R-REG-06.
+/// The ids in a test's name: `bug_02_r_reg_05_r_reg_06_limits` proves R-REG-05 and R-REG-06.
 pub(crate) fn ids(name: &str) -> Vec<String> {
-    let mut ids = Vec::new();
     let words: Vec<&str> = name.split('_').collect();
-    let mut rest = words.as_slice();
-    while let [kind @ ("r" | "s"), family, number, after @ ..] = rest {
-        if number.is_empty() || !number.bytes().all(|digit| digit.is_ascii_digit()) {
-            break;
-        }
+    let is_number = |word: &str| !word.is_empty() && word.bytes().all(|digit| digit.is_ascii_digit());
+    let id = |words: &[&str]| match words {
         // `r_l_09` speaks of a rule, which has a page of its own.
-        if family != &"l" {
-            ids.push(format!("{kind}-{family}-{number}").to_uppercase());
+        [kind @ ("r" | "s"), family, number] if is_number(number) && *family != "l" => {
+            Some(format!("{kind}-{family}-{number}").to_uppercase())
         }
-        rest = after;
-    }
-    ids
+        _ => None,
+    };
+    words.windows(3).filter_map(id).collect()
 }
 
 #[cfg(test)]
@@ -72,8 +68,10 @@ mod checks {
     use super::*;
 
     #[test]
-    fn ids_stand_at_the_front_of_names() {
+    fn ids_stand_anywhere_in_names() {
         assert_eq!(ids("r_ord_01_r_ctx_01_in_order"), ["R-ORD-01", "R-CTX-01"]);
+        assert_eq!(ids("bug_05_r_unl_02_an_unload"), ["R-UNL-02"]);
+        assert!(ids("r_l_09_a_name_query").is_empty());
         assert_eq!(ids("s_imgex_7_full"), ["S-IMGEX-7"]);
         assert!(ids("r_veto_a_refusal").is_empty() && ids("ids_01").is_empty());
     }

@@ -9,6 +9,9 @@ use anyhow::{Context as _, Result, bail};
 use super::suites::VARIABLE;
 use crate::root::root;
 
+/// Asked by this variable, tests that need tracing fail where it is not permitted: what was skipped proves nothing.
+pub(crate) const REQUIRE_TRACING: &str = "CALLBOARD_REQUIRE_TRACING";
+
 /// How each test went, by its name without modules. A name that several tests have is only well if all are.
 pub(crate) type Outcomes = BTreeMap<String, bool>;
 
@@ -30,6 +33,7 @@ pub(crate) fn run(names: &BTreeSet<&str>, lines: &Path) -> Result<Outcomes> {
         .args(names)
         .arg("conformance")
         .env(VARIABLE, lines)
+        .env(REQUIRE_TRACING, "1")
         .current_dir(root())
         .stderr(std::process::Stdio::inherit())
         .output()

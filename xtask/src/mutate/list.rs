@@ -10,6 +10,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::conformance;
+use crate::conformance::row::Row;
 
 /// The list, from the root of the tree.
 const LIST: &str = "docs/conformance/mutations.toml";
@@ -49,7 +50,8 @@ impl Mutation {
     /// Changes whenever the mutation does: what was seen holds for exactly this one.
     fn digest(&self) -> String {
         let Self { file, old, new, package, .. } = self;
-        let hash = Sha256::digest([file, old, new, package, self.tests.join(" ").as_str()].join("\0"));
+        let (red, tests) = (self.red.join(" "), self.tests.join(" "));
+        let hash = Sha256::digest([file, old, new, package, &red, &tests].map(String::as_str).join("\0"));
         hash.iter().take(8).fold(String::new(), |mut text, byte| {
             let _ = write!(text, "{byte:02x}");
             text
@@ -116,8 +118,8 @@ impl Seen {
 pub(crate) fn read(root: &Path) -> Result<Vec<Mutation>> {
     let List { mutation: list } = conformance::row::read(&root.join(LIST))?;
     let sections = conformance::row::sections(root)?;
-    let rows: BTreeSet<&str> =
-        sections.iter().flat_map(|section| &section.rows).map(|row| row.id.as_str()).collect();
+    let rows: BTreeMap<&str, &Row> =
+        sections.iter().flat_map(|section| &section.rows).map(|row| (row.id.as_str(), row)).collect();
     let tests = conformance::tests::all(root)?;
     let mut names = BTreeSet::new();
     let mut wrong = String::new();
@@ -132,8 +134,14 @@ pub(crate) fn read(root: &Path) -> Result<Vec<Mutation>> {
         if times != 1 || old == new {
             complain(format!("its text is {times} times in {file}, or stays the same"));
         }
-        for id in red.iter().filter(|id| !rows.contains(id.as_str())) {
-            complain(format!("{id} is no requirement"));
+        for id in red {
+            match rows.get(id.as_str()) {
+                None => complain(format!("{id} is no requirement")),
+                Some(row) if !caught_by.iter().any(|test| row.is_proven_by(test)) => {
+                    complain(format!("none of its tests is one of {id}"));
+                }
+                Some(_) => {}
+            }
         }
         for test in caught_by.iter().filter(|test| !tests.iter().any(|known| known.name == **test)) {
             complain(format!("there is no test {test}"));

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::list::Mutation;
 use super::switch;
+use crate::conformance::trial::REQUIRE_TRACING;
 use crate::root::{root, target};
 
 /// A test that runs longer than this has been broken into waiting for ever.
@@ -111,6 +112,7 @@ impl Tree {
             .arg("--")
             .args(tests)
             .env(switch::VARIABLE, awake.unwrap_or_default())
+            .env(REQUIRE_TRACING, "1")
             .stdout(fs::File::create(&log)?)
             .spawn()
             .context("running cargo test")?;

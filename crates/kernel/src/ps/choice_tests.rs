@@ -39,7 +39,7 @@ fn c1_duplicates_are_refused_or_accepted() {
 }
 
 #[test]
-fn c2_the_removal_of_what_is_not_there_has_two_answers() {
+fn c2_r_reg_11_the_removal_of_what_is_not_there_has_two_answers() {
     let remove = |config| {
         // SAFETY: as above.
         with_kernel(config, |_, _| unsafe {

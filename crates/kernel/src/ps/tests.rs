@@ -221,7 +221,7 @@ fn r_ord_04_clones_are_announced_to_nobody() {
 }
 
 #[test]
-fn r_int_01_ex_forms_want_force_integrity() {
+fn r_int_01_r_reg_13_s_procex_3_ex_forms_want_force_integrity_and_removals_do_not() {
     with_kernel(Config::default(), |_, _| {
         // SAFETY: kernel routines called as a driver would.
         unsafe {
