@@ -5,6 +5,7 @@ use std::io::Write;
 use callboard::exit;
 use callboard::exports;
 use kernel::Choices;
+use kernel::rtl::version::nt_build_number;
 use nt_abi::*;
 use serde::Serialize;
 
@@ -54,8 +55,12 @@ struct Facts {
     title: &'static str,
     version: String,
     service_pack: u16,
+    nt_build_number: String,
+    rtl_get_version: String,
     process_routines: usize,
     thread_routines: usize,
+    #[serde(skip)]
+    thread_routines_known: &'static str,
     image_routines: usize,
     registration: Vec<&'static str>,
     create_notify_info_size: usize,
@@ -63,7 +68,7 @@ struct Facts {
     image_info_size: usize,
     image_info_ex_size: usize,
     image_info_properties: Vec<&'static str>,
-    image_names: &'static str,
+    image_names: Vec<&'static str>,
     plain_process_routine: &'static str,
     user_memory_in_image_routine: &'static str,
     user_space_end: String,
@@ -83,8 +88,11 @@ impl Facts {
             title: profile.title(),
             version: format!("{}.{}.{}", profile.major(), profile.minor(), profile.build()),
             service_pack: profile.service_pack(),
+            nt_build_number: format!("{:#010X}", nt_build_number(profile)),
+            rtl_get_version: rtl_get_version(profile),
             process_routines: profile.process_routine_limit(),
             thread_routines: choices.thread_slots(profile),
+            thread_routines_known: if profile.has(Since::Win10_1507) { "" } else { " (not documented)" },
             image_routines: choices.image_slots(profile),
             registration: REGISTRATION.into_iter().filter(|name| exports.contains(name)).collect(),
             create_notify_info_size: size_of::<PS_CREATE_NOTIFY_INFO>(),
@@ -92,11 +100,7 @@ impl Facts {
             image_info_size: size_of::<IMAGE_INFO>(),
             image_info_ex_size: size_of::<IMAGE_INFO_EX>(),
             image_info_properties: fields(&IMAGE_PROPERTIES, profile.image_properties()),
-            image_names: if choices.device_names(profile) {
-                r"\Device\HarddiskVolume1\dir\x.dll"
-            } else {
-                r"\dir\x.dll, \SystemRoot\System32\ntdll.dll"
-            },
+            image_names: image_names(choices.device_names(profile)),
             plain_process_routine: if choices.module_required(profile) {
                 "in a module, else STATUS_ACCESS_DENIED"
             } else {
@@ -118,8 +122,10 @@ impl Facts {
         let pack = if self.service_pack == 0 { String::new() } else { format!(" SP {}", self.service_pack) };
         vec![
             ("version", vec![format!("{}{pack}", self.version)]),
+            ("NtBuildNumber", vec![self.nt_build_number.clone()]),
+            ("RtlGetVersion", vec![self.rtl_get_version.clone()]),
             ("process routines", vec![self.process_routines.to_string()]),
-            ("thread routines", vec![self.thread_routines.to_string()]),
+            ("thread routines", vec![format!("{}{}", self.thread_routines, self.thread_routines_known)]),
             ("image routines", vec![self.image_routines.to_string()]),
             ("registered by", strings(&self.registration)),
             ("PS_CREATE_NOTIFY_INFO", vec![format!("{:#x} bytes", self.create_notify_info_size)]),
@@ -132,28 +138,60 @@ impl Facts {
                 )],
             ),
             ("its Properties", strings(&self.image_info_properties)),
-            ("image names", vec![self.image_names.to_owned()]),
+            ("image names", strings(&self.image_names)),
             ("plain process routine", vec![self.plain_process_routine.to_owned()]),
             ("user memory in image routine", vec![self.user_memory_in_image_routine.to_owned()]),
             ("user space ends at", vec![self.user_space_end.clone()]),
-            ("exports", vec![self.exports.len().to_string()]),
+            ("exports", strings(&self.exports)),
         ]
     }
 }
 
-/// What a profile changes of the one before: what is new of a list, or the new value.
-fn differences(before: &Facts, now: &Facts) -> Vec<(&'static str, String)> {
-    let pairs = before.lines().into_iter().zip(now.lines());
+/// What `RtlGetVersion` says beside the numbers of the version.
+fn rtl_get_version(profile: Profile) -> String {
+    let version = kernel::rtl::version::version_of(profile);
+    let text: Vec<u16> = version.szCSDVersion.into_iter().take_while(|&unit| unit != 0).collect();
+    format!(
+        "platform {}, product type {}, suite {:#x}, service pack {:?}",
+        version.dwPlatformId,
+        version.wProductType,
+        version.wSuiteMask,
+        String::from_utf16_lossy(&text)
+    )
+}
+
+/// The forms that names of images have: the main program, another image, ntdll, the 32-bit ntdll, a driver.
+fn image_names(device_form: bool) -> Vec<&'static str> {
+    let others: [&str; 3] = if device_form {
+        [
+            r"\Device\HarddiskVolume1\dir\x.dll",
+            r"\Device\HarddiskVolume1\Windows\System32\ntdll.dll",
+            r"\Device\HarddiskVolume1\Windows\SysWOW64\ntdll.dll",
+        ]
+    } else {
+        [r"\dir\x.dll", r"\SystemRoot\System32\ntdll.dll", r"\SystemRoot\SysWOW64\ntdll.dll"]
+    };
+    [r"\Device\HarddiskVolume1\dir\x.exe"]
+        .into_iter()
+        .chain(others)
+        .chain([r"\SystemRoot\System32\drivers\x.sys"])
+        .collect()
+}
+
+/// What a profile has otherwise than another: what came and went of a list, or both values.
+fn differences(other: &Facts, now: &Facts) -> Vec<(&'static str, String)> {
+    let pairs = other.lines().into_iter().zip(now.lines());
     pairs
         .filter(|((_, old), (_, new))| old != new)
         .map(|((_, old), (label, new))| {
-            let added: Vec<_> = new.iter().filter(|value| !old.contains(value)).cloned().collect();
-            let text = if new.len() > old.len() {
-                format!("+ {}", added.join(", "))
-            } else {
-                format!("{} (before: {})", new.join(", "), old.join(", "))
+            if let ([old], [new]) = (old.as_slice(), new.as_slice()) {
+                return (label, format!("{new} ({}: {old})", other.name));
+            }
+            let missing = |of: &[String], from: &[String], sign: &str| {
+                let missing = of.iter().filter(|value| !from.contains(value));
+                missing.map(|value| format!("{sign} {value}")).collect::<Vec<_>>()
             };
-            (label, text)
+            (label, [missing(&new, &old, "+"), missing(&old, &new, "-")].concat().join(", "))
         })
         .collect()
 }
@@ -163,7 +201,7 @@ fn differences(before: &Facts, now: &Facts) -> Vec<(&'static str, String)> {
 struct Entry<'a> {
     #[serde(flatten)]
     facts: &'a Facts,
-    /// What differs from the profile before; nothing for the oldest.
+    /// What differs from the profile before, in the order of the list; nothing for the oldest.
     differs: Vec<Difference>,
 }
 
@@ -201,7 +239,8 @@ pub(crate) fn profiles(arguments: &Profiles) -> Outcome {
             let in_full = !arguments.profiles.is_empty();
             for (index, facts) in listed {
                 let lines = if in_full || index == 0 {
-                    facts.lines().into_iter().map(|(label, values)| (label, values.join(", "))).collect()
+                    let shown = |(label, values): (_, Vec<String>)| (label, in_one_line(facts, &values));
+                    facts.lines().into_iter().map(shown).collect()
                 } else {
                     differs(index)
                 };
@@ -210,6 +249,15 @@ pub(crate) fn profiles(arguments: &Profiles) -> Outcome {
             Ok(exit::SUCCESS)
         }
     }
+}
+
+/// A list in one line; one that nobody would read is counted.
+fn in_one_line(facts: &Facts, values: &[String]) -> String {
+    const MOST: usize = 20;
+    if values.len() > MOST {
+        return format!("{} (`callboard exports --os {}` lists them)", values.len(), facts.name);
+    }
+    values.join(", ")
 }
 
 fn human(facts: &Facts, lines: &[(&str, String)]) -> std::io::Result<()> {
@@ -278,9 +326,9 @@ mod tests {
     #[test]
     fn r_reg_05_an_update_differs_by_the_limit_that_it_raised() {
         let text = between(Profile::Win7Sp1, Profile::Win7Sp1Kb2922790);
-        assert_eq!(text, "image routines: 64 (before: 8)\n");
+        assert_eq!(text, "image routines: 64 (win7-sp1: 8)\n");
         let text = between(Profile::Win81, Profile::Win81U1);
-        assert_eq!(text, "image routines: 64 (before: 8)\n");
+        assert_eq!(text, "image routines: 64 (win8.1: 8)\n");
     }
 
     #[test]
@@ -289,7 +337,7 @@ mod tests {
         assert!(text.contains("registered by: + PsSetLoadImageNotifyRoutineEx\n"), "{text}");
         let text = between(Profile::Win10_1507, Profile::Win10_1703);
         assert!(
-            text.contains("PsSetCreateProcessNotifyRoutineEx2, PsSetCreateThreadNotifyRoutineEx\n"),
+            text.contains("+ PsSetCreateProcessNotifyRoutineEx2, + PsSetCreateThreadNotifyRoutineEx\n"),
             "{text}"
         );
         assert!(text.contains("its Flags: + IsSubsystemProcess\n"), "{text}");

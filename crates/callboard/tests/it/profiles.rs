@@ -16,7 +16,8 @@ fn r_reg_05_profiles_are_listed_by_what_they_change() {
     assert_eq!(code, 0);
     let headings = shown.lines().filter(|line| !line.starts_with(' ')).count();
     assert_eq!(headings, 9, "{shown}");
-    assert!(shown.contains("64 (before: 8)"), "{shown}");
+    assert!(shown.contains("64 (win8.1: 8)"), "{shown}");
+    assert!(shown.contains("0xF0001DB1") && shown.contains("service pack \"Service Pack 1\""), "{shown}");
     let (_, one, _) = output(&["profiles", "win8.1"]);
     assert!(one.starts_with("win8.1  Windows 8.1\n"), "{one}");
     assert!(one.contains("6.3.9600") && one.contains("ImageSignatureLevel"), "{one}");

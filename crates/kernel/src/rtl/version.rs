@@ -58,7 +58,12 @@ pub static NtGlobalFlag: Variable<u32> = Variable::new(0);
 
 /// Gives the variables the values of a profile, before any driver runs.
 pub(crate) fn start(profile: nt_abi::Profile) {
-    NtBuildNumber.set(0xF000_0000 | profile.build());
+    NtBuildNumber.set(nt_build_number(profile));
+}
+
+/// What `NtBuildNumber` holds under a profile: the build, and the bits of a free build.
+pub const fn nt_build_number(profile: nt_abi::Profile) -> u32 {
+    0xF000_0000 | profile.build()
 }
 
 /// The text of a service pack, empty where there is none.
@@ -78,8 +83,8 @@ const WORKSTATION: u8 = 1;
 /// VER_SUITE_SINGLEUSERTS
 const SUITE: u16 = 0x100;
 
-fn version() -> OSVERSIONINFOEXW {
-    let profile = kernel().config.profile;
+/// What `RtlGetVersion` fills in under a profile: a workstation with one user.
+pub fn version_of(profile: nt_abi::Profile) -> OSVERSIONINFOEXW {
     OSVERSIONINFOEXW {
         dwMajorVersion: profile.major(),
         dwMinorVersion: profile.minor(),
@@ -96,7 +101,7 @@ fn version() -> OSVERSIONINFOEXW {
 /// Returns the version of the system, as much of it as the structure's size has room for. Source: DDI.
 #[export(irql == PASSIVE)]
 pub unsafe extern "win64" fn RtlGetVersion(information: *mut OSVERSIONINFOW) -> NTSTATUS {
-    let now = version();
+    let now = version_of(kernel().config.profile);
     // SAFETY: the driver's structure, which begins with its size.
     unsafe {
         let size = (&raw const (*information).dwOSVersionInfoSize).read_unaligned();
@@ -120,7 +125,7 @@ pub unsafe extern "win64" fn PsGetVersion(
     build: *mut u32,
     service_pack: *mut UNICODE_STRING,
 ) -> u8 {
-    let now = version();
+    let now = version_of(kernel().config.profile);
     let values = [(major, now.dwMajorVersion), (minor, now.dwMinorVersion), (build, now.dwBuildNumber)];
     for (to, value) in values {
         if !to.is_null() {
@@ -182,7 +187,7 @@ pub unsafe extern "win64" fn RtlVerifyVersionInfo(
     }
     // SAFETY: the driver's structure.
     let wanted = unsafe { wanted.read_unaligned() };
-    match verify(&version(), &wanted, parts, conditions) {
+    match verify(&version_of(kernel().config.profile), &wanted, parts, conditions) {
         None => STATUS_INVALID_PARAMETER,
         Some(true) => STATUS_SUCCESS,
         Some(false) => STATUS_REVISION_MISMATCH,
