@@ -8,7 +8,7 @@
 //!   conformance  the in-driver conformance suite
 //!   hostile.rs   a driver that tries to get out    other.rs    inspect, exports, doctor, man, completions
 //!   pool.rs      pool memory used well and badly   profiles.rs profiles and choices
-//!   lifetimes.rs kept, held and acquired wrongly
+//!   lifetimes.rs kept, held and acquired wrongly   loads.rs    drivers that come and go
 //! ```
 
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on fails")]
@@ -20,6 +20,7 @@ mod drivers;
 mod errors;
 mod hostile;
 mod lifetimes;
+mod loads;
 mod other;
 mod pool;
 mod profiles;
