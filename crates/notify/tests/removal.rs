@@ -2,8 +2,9 @@
 
 mod support;
 
-use notify::{Capacity, Deadlock, ProcessFlavour, RemoveError};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use notify::platform::Platform;
+use notify::{Capacity, Deadlock, Domain, ImageTable, ProcessFlavour, RemoveError, Walker};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Barrier, mpsc};
 use support::{board, image, process};
 
@@ -328,9 +329,11 @@ fn r_race_07_resources_may_be_freed_after_removal() {
             scope.spawn(|| {
                 let walker = board.walker();
                 while !stop.load(Ordering::Relaxed) {
-                    board
-                        .image
-                        .walk(&walker, |_| assert!(!freed.load(Ordering::Relaxed), "called after removal"));
+                    board.image.walk(&walker, |_| {
+                        assert!(!freed.load(Ordering::Relaxed), "called after removal");
+                        std::thread::yield_now();
+                        assert!(!freed.load(Ordering::Relaxed), "the removal returned during the call");
+                    });
                 }
             });
         }
@@ -367,5 +370,52 @@ fn who_waits_for_whom_can_be_asked() {
         board.image.remove(&board.walker(), 1).unwrap();
         holder.join().unwrap();
         assert!(board.domain.waits().is_empty());
+    });
+}
+
+/// Sleeps as seldom as it may: a sleep ends for no reason, again and again. Counts them.
+#[derive(Default)]
+struct Restless {
+    sleeps: AtomicUsize,
+}
+
+// SAFETY: the fences are sequentially consistent ones; a sleep always ends, so that no wake can be missed.
+unsafe impl Platform for Restless {
+    fn light_fence(&self) {
+        std::sync::atomic::fence(Ordering::SeqCst);
+    }
+
+    fn heavy_fence(&self) {
+        std::sync::atomic::fence(Ordering::SeqCst);
+    }
+
+    fn block(&self, _word: &AtomicU32, _expected: u32) {
+        self.sleeps.fetch_add(1, Ordering::SeqCst);
+        std::thread::yield_now();
+    }
+
+    fn wake_all(&self, _word: &AtomicU32) {}
+}
+
+#[test]
+fn r_rm_03_a_removal_sleeps_and_no_end_of_a_sleep_but_the_call_s_ends_it() {
+    let domain = Domain::new(Restless::default());
+    let table = ImageTable::new(&domain, Capacity::EIGHT);
+    table.register(image(1)).unwrap();
+    let (in_call, called) = (Barrier::new(2), AtomicBool::new(true));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            table.walk(&Walker::new(&domain), |_| {
+                in_call.wait();
+                // The removal has gone to sleep and was woken without a reason, many times.
+                while domain.platform().sleeps.load(Ordering::SeqCst) < 200 {
+                    std::thread::yield_now();
+                }
+                called.store(false, Ordering::SeqCst);
+            });
+        });
+        in_call.wait();
+        table.remove(&Walker::new(&domain), 1).unwrap();
+        assert!(!called.load(Ordering::SeqCst), "the removal returned during the call");
     });
 }

@@ -158,7 +158,10 @@ fn explore(scenario: impl Fn() + Send + Sync + Clone + 'static) {
 }
 
 #[test]
-fn r_race_09_event_against_set() {
+fn r_rm_10_r_race_09_event_against_set() {
+    // Among the schedules there must be one in which the routine is called before its Set has returned, and one in which
+    // it is not.
+    static CALLED_BEFORE_SET_RETURNED: [PlainBool; 2] = [PlainBool::new(false), PlainBool::new(false)];
     explore(|| {
         let stage = Stage::new(8);
         stage.set(0).unwrap();
@@ -166,6 +169,7 @@ fn r_race_09_event_against_set() {
         let set = spawn(&stage, |stage, walker| {
             assert_eq!(stage.set(1).unwrap(), 1);
             let before = stage.probes[1].calls.load(SeqCst);
+            CALLED_BEFORE_SET_RETURNED[before.min(1)].store(true, SeqCst);
             stage.event(walker);
             assert!(
                 stage.probes[1].calls.load(SeqCst) > before,
@@ -177,6 +181,10 @@ fn r_race_09_event_against_set() {
         let calls = stage.probes[0].calls.load(SeqCst);
         assert_eq!(calls, 2, "the neighbour was called once per event");
     });
+    assert!(
+        CALLED_BEFORE_SET_RETURNED.iter().all(|came| came.load(SeqCst)),
+        "{CALLED_BEFORE_SET_RETURNED:?}"
+    );
 }
 
 #[test]
