@@ -463,6 +463,48 @@ static VOID ProcessRoutines(VOID)
     FillProcesses();
 }
 
+#define INTEGRITY_FORCED 0x20
+
+/* What DRIVER_OBJECT.DriverSection points to, up to the flags. In no header; debuggers show it. */
+typedef struct _LOADER_ENTRY {
+    LIST_ENTRY InLoadOrderLinks;
+    PVOID Unused[4];
+    PVOID DllBase;
+    PVOID EntryPoint;
+    ULONG SizeOfImage;
+    UNICODE_STRING FullDllName;
+    UNICODE_STRING BaseDllName;
+    ULONG Flags;
+} LOADER_ENTRY;
+
+/* Registers an Ex routine while the bit in the loader's entry is the other one, and puts it back. */
+static VOID LoaderEntry(PDRIVER_OBJECT DriverObject)
+{
+    volatile LOADER_ENTRY *entry = DriverObject->DriverSection;
+    ULONG flags = entry->Flags;
+    NTSTATUS result;
+
+    equal("R-INT-02", entry->DllBase, DriverObject->DriverStart, "the loader's entry holds the image's base");
+    equal("R-INT-02", entry->SizeOfImage, DriverObject->DriverSize, "its size");
+    equal("R-INT-02", entry->EntryPoint, (ULONG_PTR)DriverObject->DriverInit, "and its entry point");
+    ok("R-INT-02", entry->BaseDllName.Length >= 4 * sizeof(WCHAR) && entry->FullDllName.Length > entry->BaseDllName.Length,
+       "and two names, the full one longer");
+    equal("R-INT-02", entry->InLoadOrderLinks.Flink->Blink, (ULONG_PTR)entry, "it is linked");
+    equal("R-INT-02", (flags & INTEGRITY_FORCED) != 0, Integrity, "its flags have the bit of the image's header");
+    entry->Flags = flags ^ INTEGRITY_FORCED;
+    result = PsSetCreateProcessNotifyRoutineEx(ProcessesEx[0], FALSE);
+    status("R-INT-02", result, Integrity ? STATUS_ACCESS_DENIED : STATUS_SUCCESS,
+           "the Ex form goes by that bit: cleared it refuses, set it registers");
+    if (NT_SUCCESS(result))
+        status("R-INT-02,R-REG-13", PsSetCreateProcessNotifyRoutineEx(ProcessesEx[0], TRUE), STATUS_SUCCESS,
+               "what was registered so is removed");
+    entry->Flags = flags;
+    result = PsSetCreateProcessNotifyRoutineEx(ProcessesEx[0], FALSE);
+    status("R-INT-02", result, Integrity ? STATUS_SUCCESS : STATUS_ACCESS_DENIED, "put back, it answers as before");
+    if (NT_SUCCESS(result))
+        PsSetCreateProcessNotifyRoutineEx(ProcessesEx[0], TRUE);
+}
+
 /* One address may be a routine of every family at once: the tables know nothing of each other. */
 static VOID AcrossFamilies(VOID)
 {
@@ -488,12 +530,12 @@ static NTSTATUS SuiteStart(PDRIVER_OBJECT DriverObject)
     ImageRoutines();
     ThreadRoutines();
     ProcessRoutines();
+    LoaderEntry(DriverObject);
     AcrossFamilies();
     skip("R-INT-04", "an image whose signature fails is not loaded, and so cannot say so");
     skip("S-IMGEX-6", "a driver cannot have memory run out in the middle of a registration");
     skip("R-REG-03,S-IMGEX-14,S-PROCEX-16", "calling a Set routine above PASSIVE_LEVEL is undefined without Driver Verifier");
     skip("R-REG-04", "forbids drivers something, and says nothing of what then happens");
-    skip("R-INT-02", "the loader's own copy of FORCE_INTEGRITY is not for drivers to write to");
     return STATUS_SUCCESS;
 }
 

@@ -45,6 +45,13 @@ impl BenchBuilder {
         self
     }
 
+    /// Treats every driver as if it was linked with /INTEGRITYCHECK, so that the Ex forms accept it (R-INT-02).
+    #[must_use]
+    pub fn force_integrity(mut self) -> Self {
+        self.options.config.force_integrity = true;
+        self
+    }
+
     /// What drivers see as time. Virtual unless said, from 1 January 2025.
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {

@@ -17,6 +17,8 @@ pub struct Config {
     pub pool: Pool,
     /// What drivers see as time.
     pub clock: Clock,
+    /// Whether every driver counts as linked with /INTEGRITYCHECK, whatever its header says (R-INT-02).
+    pub force_integrity: bool,
     /// The seed of a run that provokes: awkward interleavings, missing names, low pool. `None` is a quiet run.
     pub stress: Option<u64>,
 }

@@ -53,6 +53,7 @@ const LISTED: &[(&str, &str, Language, &str)] = &[
     ("witness", "drivers/tests/witness.c", C, "checks order, context and contents of all notices from the inside"),
     ("statuses", "drivers/tests/statuses.c", C, "every status of registration and removal"),
     ("statuses-nointegrity", "drivers/tests/statuses.c", C_WITHOUT_INTEGRITY, "the same without FORCE_INTEGRITY"),
+    ("loader-flag", "drivers/tests/loader-flag.c", C_WITHOUT_INTEGRITY, "sets and clears FORCE_INTEGRITY in its loader entry"),
     ("veto-chain", "drivers/tests/veto-chain.c", C, "two routines, the first of which refuses"),
     ("probe-exports", "drivers/tests/probe-exports.c", C, "asks for kernel routines by name"),
     ("leaves-routine", "drivers/tests/leaves-routine.c", C, "unloads with a routine left registered"),

@@ -43,6 +43,24 @@ fn r_int_01_without_force_integrity_the_ex_forms_are_denied() {
 }
 
 #[test]
+fn r_int_02_a_driver_sets_and_clears_the_bit_in_its_loader_entry() {
+    if !can_trace() {
+        return;
+    }
+    let run = run_with("loader-flag", &[], &["true"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let expected = [
+        "loader-flag: as-loaded flag=0 status=0xC0000022",
+        "loader-flag: set flag=1 status=0x00000000",
+        "loader-flag: cleared flag=0 status=0xC0000022",
+        "loader-flag: removed status=0x00000000",
+    ];
+    assert_eq!(run.lines(), expected);
+    let forced = run_with("loader-flag", &["--force-integrity"], &["true"]);
+    assert_eq!(forced.lines()[0], "loader-flag: as-loaded flag=1 status=0x00000000");
+}
+
+#[test]
 fn r_veto_04_r_veto_05_the_chain_is_not_cut_and_the_last_writer_wins() {
     if !can_trace() {
         return;

@@ -25,7 +25,7 @@ fn has_the_slots_of(said: &Said, profile: Profile) {
 fn r_reg_05_r_reg_11_registration_conforms_on_every_profile() {
     for profile in Profile::ALL {
         let said = run("registration", profile, false);
-        said.passes(66).covers(&[
+        said.passes(74).covers(&[
             "R-REG-01",
             "R-REG-05",
             "R-REG-06",
@@ -38,6 +38,7 @@ fn r_reg_05_r_reg_11_registration_conforms_on_every_profile() {
             "R-REG-14",
             "R-REG-16",
             "R-INT-01",
+            "R-INT-02",
             "R-INT-03",
             "R-RACE-01",
             "R-RACE-05",
@@ -46,7 +47,7 @@ fn r_reg_05_r_reg_11_registration_conforms_on_every_profile() {
         assert_eq!(said.note("build"), profile.build() as usize);
         has_the_slots_of(&said, profile);
         if profile >= Profile::Win10_1709 {
-            said.passes(98).covers(&["R-REG-02", "R-REG-15", "R-EXIT-07"]);
+            said.passes(106).covers(&["R-REG-02", "R-REG-15", "R-EXIT-07"]);
         }
     }
 }
@@ -55,7 +56,7 @@ fn r_reg_05_r_reg_11_registration_conforms_on_every_profile() {
 fn r_int_01_r_reg_12_registration_conforms_without_force_integrity() {
     for profile in [Profile::Win7Sp1, Profile::Win81, Profile::Win10_1507, Profile::Win11_24H2] {
         let said = run("registration-nointegrity", profile, false);
-        said.passes(63).covers(&["R-INT-01", "R-INT-03", "R-REG-12", "R-REG-13"]);
+        said.passes(72).covers(&["R-INT-01", "R-INT-02", "R-INT-03", "R-REG-12", "R-REG-13"]);
         assert_eq!(said.note("integrity"), 0);
         has_the_slots_of(&said, profile);
     }
