@@ -90,7 +90,7 @@ pub use event::{
     Name, ProcessId, Record, Severity, Signature, Stop, StopKind, Subsystem, ThreadId, Time,
 };
 pub use evidence::{Notice, Verdict};
-pub use host::{BenchError, Choices, Clock, Config, Pool, Value};
+pub use host::{BenchError, Choices, Clock, Config, LowPool, Pool, Value};
 pub use image::{ImageBuilder, KernelImageBuilder};
 pub use nt_abi::{NTSTATUS, Profile, STATUS_ACCESS_DENIED, STATUS_SUCCESS};
 pub use process::ProcessBuilder;
