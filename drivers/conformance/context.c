@@ -529,7 +529,7 @@ static VOID SuiteStop(VOID)
     Say("conformance: note all-apcs-disabled %u", AllApcsDisabled);
     skip("R-CTX-05", "a wait that a routine must not make would be needed");
     skip("R-CTX-07", "what drivers must leave as they found it; broken on purpose by other drivers");
-    skip("S-IMGCB-4,R-FN-07", "tells drivers how to act, and has no outcome of its own");
+    skip("S-IMGCB-4", "tells drivers how to act, and has no outcome of its own");
     skip("R-LOCK-01,R-LOCK-02,S-IMGCB-13", "to operate on user memory under the lock of Windows 7 would deadlock");
     skip("R-WOW-04", "only on ARM64");
     skip("R-IMG-03", "an image routine is given nothing by which it could refuse");
