@@ -60,6 +60,7 @@ const LISTED: &[(&str, &str, Language, &str)] = &[
     ("reads-image", "drivers/tests/reads-image.c", C, "reads the memory of the processes it is told of"),
     ("bsod", "drivers/tests/bsod.c", C, "stops the machine in the way that `Mode` asks for"),
     ("device", "drivers/tests/device.c", C, "a device that answers every kind of request, and timers"),
+    ("caller", "drivers/tests/caller.c", C, "registers without a device, or from the middle of a stack"),
     ("hostile", "drivers/tests/hostile.c", C, "tries to get out of its sandbox by raw system calls"),
 ];
 
