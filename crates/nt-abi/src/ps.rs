@@ -92,6 +92,28 @@ nt_struct! {
         0x11A wProductType: u8,
         0x11B wReserved: u8,
     }
+    /// What a thread's environment block begins with.
+    struct NT_TIB: 0x38 {
+        0x00 ExceptionList: PVOID,
+        0x08 StackBase: PVOID,
+        0x10 StackLimit: PVOID,
+        0x18 SubSystemTib: PVOID,
+        0x20 FiberData: PVOID,
+        0x28 ArbitraryUserPointer: PVOID,
+        /// The block itself.
+        0x30 Self_: *mut NT_TIB,
+    }
+    /// The head of a thread's environment block, to the parts that are read most.
+    struct TEB: 0x70 {
+        0x00 NtTib: NT_TIB,
+        0x38 EnvironmentPointer: PVOID,
+        0x40 ClientId: CLIENT_ID,
+        0x50 ActiveRpcHandle: PVOID,
+        0x58 ThreadLocalStoragePointer: PVOID,
+        0x60 ProcessEnvironmentBlock: *mut PEB,
+        0x68 LastErrorValue: u32,
+        0x6C CountOfOwnedCriticalSections: u32,
+    }
     /// The public head of a process's environment block.
     struct PEB: 0x28 {
         0x00 InheritedAddressSpace: u8,

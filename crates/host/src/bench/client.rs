@@ -483,6 +483,8 @@ fn cut(event: &Event<'_>) -> Event<'static> {
         architecture: process.architecture,
         inherits_no_handles: process.inherits_no_handles,
         subsystem: process.subsystem,
+        peb: process.peb,
+        teb: process.teb,
     };
     let kind = match &event.kind {
         EventKind::ProcessPresent(it) => EventKind::ProcessPresent(process(it)),
