@@ -67,6 +67,9 @@ static RECORD Records[MOST];
 static ULONG Used;
 static FAST_MUTEX Lock; /* guards the list; a record's fields belong to its process's own events */
 static SET_THREAD_EX SetThreadEx;
+static PVOID(NTAPI *ThreadTeb)(PETHREAD Thread);
+static PVOID(NTAPI *CurrentTeb)(VOID);
+static PVOID(NTAPI *ProcessPeb)(PEPROCESS Process);
 static BOOLEAN Typed, Started;
 static ULONG Phases, WithoutCreate, WithoutCreateBefore, AtApcLevel, AllApcsDisabled, KernelImages;
 
@@ -241,6 +244,25 @@ static VOID ThreadCreated(RECORD *Record, HANDLE ProcessId, HANDLE ThreadId)
     }
 }
 
+/* A thread's environment block while its exit is told: what it begins with is there to be read. */
+static VOID CheckTeb(PETHREAD Thread, HANDLE ProcessId, HANDLE ThreadId)
+{
+    volatile ULONG64 *teb;
+
+    if (ThreadTeb == NULL || CurrentTeb == NULL || ProcessPeb == NULL)
+        return;
+    teb = ThreadTeb(Thread);
+    if (!ok("R-EXIT-04", teb != NULL && (ULONG_PTR)teb < 0x800000000000, "thread exit: the thread has a TEB, in user memory"))
+        return;
+    equal("R-EXIT-04", ID(CurrentTeb()), ID(teb), "it is the current thread's");
+    equal("R-EXIT-04", teb[6], ID(teb), "the TEB is there: it points to itself");
+    ok("R-EXIT-04", teb[1] > teb[2] && teb[2] != 0, "it holds the bounds of the thread's stack");
+    equal("R-EXIT-04", teb[8], ID(ProcessId), "the process's id");
+    equal("R-EXIT-04", teb[9], ID(ThreadId), "the thread's id");
+    equal("R-EXIT-04", teb[12], ID(ProcessPeb(PsGetCurrentProcess())), "and the address of the PEB");
+    ok("R-EXIT-04", ((volatile ULONG64 *)(ULONG_PTR)teb[12])[2] != 0, "which holds the base of the executable");
+}
+
 static VOID ThreadExited(RECORD *Record, HANDLE ProcessId, HANDLE ThreadId)
 {
     PETHREAD thread = NULL;
@@ -254,6 +276,7 @@ static VOID ThreadExited(RECORD *Record, HANDLE ProcessId, HANDLE ThreadId)
             status("R-EXIT-03", PsGetThreadExitStatus(thread), EXIT_STATUS, "the last thread's exit status is the process's");
         else
             ok("R-EXIT-03", PsGetThreadExitStatus(thread) != STATUS_PENDING, "a thread's exit status is valid in its exit");
+        CheckTeb(thread, ProcessId, ThreadId);
         ObDereferenceObject(thread);
     }
     Record->Alive--;
@@ -417,6 +440,9 @@ static NTSTATUS SuiteStart(PDRIVER_OBJECT DriverObject)
     UNREFERENCED_PARAMETER(DriverObject);
     ExInitializeFastMutex(&Lock);
     SetThreadEx = (SET_THREAD_EX)Resolve(L"PsSetCreateThreadNotifyRoutineEx");
+    ThreadTeb = (PVOID)Resolve(L"PsGetThreadTeb");
+    CurrentTeb = (PVOID)Resolve(L"PsGetCurrentThreadTeb");
+    ProcessPeb = (PVOID)Resolve(L"PsGetProcessPeb");
     result = PsSetCreateProcessNotifyRoutineEx(OnHole, FALSE);
     if (NT_SUCCESS(result))
         result = PsSetCreateProcessNotifyRoutineEx(OnProcess, FALSE);
@@ -529,10 +555,11 @@ static VOID SuiteStop(VOID)
     Say("conformance: note all-apcs-disabled %u", AllApcsDisabled);
     skip("R-CTX-05", "a wait that a routine must not make would be needed");
     skip("R-CTX-07", "what drivers must leave as they found it; broken on purpose by other drivers");
-    skip("S-IMGCB-4,R-FN-07", "tells drivers how to act, and has no outcome of its own");
+    skip("S-IMGCB-4", "tells drivers how to act, and has no outcome of its own");
     skip("R-LOCK-01,R-LOCK-02,S-IMGCB-13", "to operate on user memory under the lock of Windows 7 would deadlock");
     skip("R-WOW-04", "only on ARM64");
     skip("R-IMG-03", "an image routine is given nothing by which it could refuse");
-    skip("R-EXIT-04", "no documented routine tells whether a thread's TEB exists");
+    if (ThreadTeb == NULL || CurrentTeb == NULL || ProcessPeb == NULL)
+        skip("R-EXIT-04", "no routine tells where a thread's TEB is");
     skip("R-EXIT-06", "when an id is used again cannot be brought about");
 }

@@ -38,6 +38,7 @@ static class Program
         Func<string, string> dll = name => Path.Combine(folder, "conformance-" + name + ".dll");
         LoadLibraryW(dll("once"));
         LoadLibraryW(dll("signed"));
+        LoadLibraryW(dll("MiXeD"));
         // Twice at once, and once more after an unload.
         FreeLibrary(LoadLibraryW(dll("again")));
         LoadLibraryW(dll("again"));

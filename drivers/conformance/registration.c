@@ -3,7 +3,8 @@
  *
  * Checks everything in DriverEntry. Events of its own are system threads, of which thread routines are told. It
  * fills the tables, so it should be the only driver that registers; where others have, it finds less room and says
- * so in its notes. Built with and without FORCE_INTEGRITY: it looks at its own header to know which one it is.
+ * so in its notes. In phase 1 it fills the table of process routines; phase 2 begins when whoever leads it has made
+ * nonpaged pool so low that no allocation succeeds, which a program on Windows cannot do. Built with and without FORCE_INTEGRITY: it looks at its own header to know which one it is.
  */
 #define SUITE "registration"
 #define SUITE_DEVICE L"ConformanceRegistration"
@@ -15,6 +16,7 @@
 #define MOST 64
 
 static BOOLEAN Integrity;
+static ULONG Filled, LowPool;
 static SET_PROCESS_EX2 SetProcessEx2;
 static SET_THREAD_EX SetThreadEx;
 static SET_IMAGE_EX SetImageEx;
@@ -463,6 +465,48 @@ static VOID ProcessRoutines(VOID)
     FillProcesses();
 }
 
+#define INTEGRITY_FORCED 0x20
+
+/* What DRIVER_OBJECT.DriverSection points to, up to the flags. In no header; debuggers show it. */
+typedef struct _LOADER_ENTRY {
+    LIST_ENTRY InLoadOrderLinks;
+    PVOID Unused[4];
+    PVOID DllBase;
+    PVOID EntryPoint;
+    ULONG SizeOfImage;
+    UNICODE_STRING FullDllName;
+    UNICODE_STRING BaseDllName;
+    ULONG Flags;
+} LOADER_ENTRY;
+
+/* Registers an Ex routine while the bit in the loader's entry is the other one, and puts it back. */
+static VOID LoaderEntry(PDRIVER_OBJECT DriverObject)
+{
+    volatile LOADER_ENTRY *entry = DriverObject->DriverSection;
+    ULONG flags = entry->Flags;
+    NTSTATUS result;
+
+    equal("R-INT-02", entry->DllBase, DriverObject->DriverStart, "the loader's entry holds the image's base");
+    equal("R-INT-02", entry->SizeOfImage, DriverObject->DriverSize, "its size");
+    equal("R-INT-02", entry->EntryPoint, (ULONG_PTR)DriverObject->DriverInit, "and its entry point");
+    ok("R-INT-02", entry->BaseDllName.Length >= 4 * sizeof(WCHAR) && entry->FullDllName.Length > entry->BaseDllName.Length,
+       "and two names, the full one longer");
+    equal("R-INT-02", entry->InLoadOrderLinks.Flink->Blink, (ULONG_PTR)entry, "it is linked");
+    equal("R-INT-02", (flags & INTEGRITY_FORCED) != 0, Integrity, "its flags have the bit of the image's header");
+    entry->Flags = flags ^ INTEGRITY_FORCED;
+    result = PsSetCreateProcessNotifyRoutineEx(ProcessesEx[0], FALSE);
+    status("R-INT-02", result, Integrity ? STATUS_ACCESS_DENIED : STATUS_SUCCESS,
+           "the Ex form goes by that bit: cleared it refuses, set it registers");
+    if (NT_SUCCESS(result))
+        status("R-INT-02,R-REG-13", PsSetCreateProcessNotifyRoutineEx(ProcessesEx[0], TRUE), STATUS_SUCCESS,
+               "what was registered so is removed");
+    entry->Flags = flags;
+    result = PsSetCreateProcessNotifyRoutineEx(ProcessesEx[0], FALSE);
+    status("R-INT-02", result, Integrity ? STATUS_SUCCESS : STATUS_ACCESS_DENIED, "put back, it answers as before");
+    if (NT_SUCCESS(result))
+        PsSetCreateProcessNotifyRoutineEx(ProcessesEx[0], TRUE);
+}
+
 /* One address may be a routine of every family at once: the tables know nothing of each other. */
 static VOID AcrossFamilies(VOID)
 {
@@ -488,20 +532,62 @@ static NTSTATUS SuiteStart(PDRIVER_OBJECT DriverObject)
     ImageRoutines();
     ThreadRoutines();
     ProcessRoutines();
+    LoaderEntry(DriverObject);
     AcrossFamilies();
     skip("R-INT-04", "an image whose signature fails is not loaded, and so cannot say so");
-    skip("S-IMGEX-6", "a driver cannot have memory run out in the middle of a registration");
     skip("R-REG-03,S-IMGEX-14,S-PROCEX-16", "calling a Set routine above PASSIVE_LEVEL is undefined without Driver Verifier");
     skip("R-REG-04", "forbids drivers something, and says nothing of what then happens");
-    skip("R-INT-02", "the loader's own copy of FORCE_INTEGRITY is not for drivers to write to");
     return STATUS_SUCCESS;
+}
+
+/* Pool is low, and a registration of any family needs some. The table of process routines is full. */
+static VOID WithLowPool(VOID)
+{
+    ULONG removed = 0;
+
+    LowPool = 1;
+    status("S-IMGEX-6,R-REG-12", PsSetCreateProcessNotifyRoutine(Processes[MOST], FALSE), STATUS_INSUFFICIENT_RESOURCES,
+           "low pool is found out before a full table");
+    status("S-IMGEX-6,R-REG-12", PsSetCreateProcessNotifyRoutineEx(ProcessesEx[MOST], FALSE),
+           Integrity ? STATUS_INSUFFICIENT_RESOURCES : STATUS_ACCESS_DENIED, "and integrity before low pool");
+    for (ULONG i = 0; i < Filled; i++)
+        removed += PsSetCreateProcessNotifyRoutine(Processes[i], TRUE) == STATUS_SUCCESS;
+    equal("S-IMGEX-6", removed, Filled, "a removal needs no pool");
+    status("S-IMGEX-6", PsSetCreateProcessNotifyRoutine(Processes[0], FALSE), STATUS_INSUFFICIENT_RESOURCES,
+           "a process routine is refused where pool is low");
+    status("S-IMGEX-6", PsSetCreateThreadNotifyRoutine(Threads[0]), STATUS_INSUFFICIENT_RESOURCES,
+           "a thread routine is refused where pool is low");
+    status("S-IMGEX-6", PsSetLoadImageNotifyRoutine(Images[0]), STATUS_INSUFFICIENT_RESOURCES,
+           "an image routine is refused where pool is low");
+    if (SetProcessEx2 != NULL)
+        status("S-IMGEX-6", SetProcessEx2(PROCESS_SUBSYSTEMS, (PVOID)ProcessesEx[0], FALSE),
+               Integrity ? STATUS_INSUFFICIENT_RESOURCES : STATUS_ACCESS_DENIED, "the Ex2 process form does not differ");
+    if (SetThreadEx != NULL && Integrity)
+        status("S-IMGEX-6", SetThreadEx(THREAD_SUBSYSTEMS, (PVOID)Threads[0]), STATUS_INSUFFICIENT_RESOURCES,
+               "the Ex thread form does not differ");
+    if (SetImageEx != NULL) {
+        status("S-IMGEX-6", SetImageEx(Images[0], 0), STATUS_INSUFFICIENT_RESOURCES, "the Ex image form does not differ");
+        status("S-IMGEX-6", SetImageEx(Images[0], 2), 0xC00000F0, "flags are checked before pool is asked for");
+    }
+    status("R-REG-11,S-IMGEX-6", PsSetCreateProcessNotifyRoutine(Processes[0], TRUE), STATUS_PROCEDURE_NOT_FOUND_,
+           "a process routine that got no pool left no trace");
+    status("R-REG-11,S-IMGEX-6", PsRemoveCreateThreadNotifyRoutine(Threads[0]), STATUS_PROCEDURE_NOT_FOUND_,
+           "a thread routine that got no pool left no trace");
+    status("R-REG-11,S-IMGEX-6", PsRemoveLoadImageNotifyRoutine(Images[0]), STATUS_PROCEDURE_NOT_FOUND_,
+           "an image routine that got no pool left no trace");
 }
 
 static VOID SuitePhase(ULONG Phase)
 {
-    UNREFERENCED_PARAMETER(Phase);
+    if (Phase == 1)
+        while (Filled < MOST && NT_SUCCESS(PsSetCreateProcessNotifyRoutine(Processes[Filled], FALSE)))
+            Filled++;
+    if (Phase == 2)
+        WithLowPool();
 }
 
 static VOID SuiteStop(VOID)
 {
+    if (!LowPool)
+        skip("S-IMGEX-6", "pool was not low");
 }

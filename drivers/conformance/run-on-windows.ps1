@@ -135,7 +135,7 @@ $Devices = @{
     "structures" = "ConformanceStructures"; "context" = "ConformanceContext"; "races" = "ConformanceRaces"
 }
 $Cases = @{
-    "structures" = "plain", "refuse", "own", "two", "relent", "inform", "warn"
+    "structures" = "plain", "refuse", "own", "two", "relent", "inform", "warn", "MiXeD"
     "context" = "plain", "wow"
     "races" = , "race" * 50
 }
@@ -167,7 +167,7 @@ New-Program x64 ($Cases.Values | ForEach-Object { $_ } | Where-Object { $_ -ne "
 New-Program x64 "spoofed", "suspended"
 New-Program x86 "wow"
 # Any small DLL will do; one that Windows signed is a signed image.
-foreach ($name in "once", "again", "noexec", "data", "signed") {
+foreach ($name in "once", "again", "noexec", "data", "signed", "MiXeD") {
     Copy-Item "$env:SystemRoot\System32\version.dll" "$Programs\conformance-$name.dll" -Force
 }
 

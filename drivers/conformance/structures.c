@@ -12,6 +12,7 @@
  *   conformance-inform.exe    given an informational status
  *   conformance-spoofed.exe   with an explicit parent, another process than its creator
  *   conformance-quiet.exe     without a command line
+ *   conformance-MiXeD.exe     written like this, as is conformance-MiXeD.dll
  *   conformance-section.exe   made from a section (NtCreateProcessEx)
  *   conformance-pico          a process of WSL 1
  */
@@ -35,7 +36,7 @@ NTKERNELAPI LONGLONG NTAPI PsGetProcessCreateTimeQuadPart(PEPROCESS Process);
 /* IO_TYPE_FILE */
 #define FILE_TYPE 5
 
-typedef enum _CASE { Plain, Refuse, OwnStatus, Two, Relent, Warn, Inform, Spoofed, Quiet, Section, Pico, CASES } CASE;
+typedef enum _CASE { Plain, Refuse, OwnStatus, Two, Relent, Warn, Inform, Spoofed, Quiet, Mixed, Section, Pico, CASES } CASE;
 
 static const struct {
     PCWSTR Image;
@@ -51,6 +52,7 @@ static const struct {
     {L"\\conformance-inform.exe", "R-VETO-03", "conformance-inform.exe was not started"},
     {L"\\conformance-spoofed.exe", "R-PCI-05", "conformance-spoofed.exe was not started"},
     {L"\\conformance-quiet.exe", "R-PCI-04", "conformance-quiet.exe was not started"},
+    {L"\\conformance-mixed.exe", "R-FN-07", "conformance-MiXeD.exe was not started"},
     {L"\\conformance-section.exe", "R-PCI-02", "conformance-section.exe was not started"},
     {L"/conformance-pico", "R-PCI-08,R-PCI-09", "conformance-pico was not started"},
 };
@@ -117,6 +119,18 @@ static BOOLEAN BeginsWith(PCUNICODE_STRING Name, PCWSTR Prefix)
     USHORT units = Name->Length / sizeof(WCHAR);
     for (USHORT i = 0; Prefix[i] != 0; i++)
         if (i >= units || Lower(Name->Buffer[i]) != Prefix[i])
+            return FALSE;
+    return TRUE;
+}
+
+/* Whether a name ends so, letter by letter. */
+static BOOLEAN EndsExactly(PCUNICODE_STRING Name, PCWSTR Suffix)
+{
+    USHORT length = 0, units = Name->Length / sizeof(WCHAR);
+    while (Suffix[length] != 0)
+        length++;
+    for (USHORT i = 0; i < length; i++)
+        if (units < length || Name->Buffer[units - length + i] != Suffix[i])
             return FALSE;
     return TRUE;
 }
@@ -290,6 +304,10 @@ static VOID NTAPI OnFirst(PEPROCESS Process, HANDLE ProcessId, PPS_CREATE_NOTIFY
     record->Created[First]++;
     record->Parent = Info->ParentProcessId;
     CheckInfo(record, Info);
+    if (found == Mixed && Info->CommandLine != NULL) {
+        ok("R-FN-07", EndsExactly(Info->ImageFileName, L"\\conformance-MiXeD.exe"), "ImageFileName keeps the case of its letters");
+        ok("R-FN-07", EndsExactly(Info->CommandLine, L"\\conformance-MiXeD.exe\""), "and CommandLine does");
+    }
     CheckObject(Process, ProcessId, TRUE);
     Refused(found, Info);
 }
@@ -442,6 +460,8 @@ static VOID NTAPI OnImage(PUNICODE_STRING FullImageName, HANDLE ProcessId, PIMAG
         Kernel++;
         ok("R-IMG-01,S-IMGCB-2,S-IMGCB-8", TRUE, "a driver's image is told, with ProcessId 0");
         CheckImage(FullImageName, ProcessId, Info);
+        if (EndsWith(FullImageName, L"\\conformance-kernel.sys"))
+            ok("R-FN-07", EndsExactly(FullImageName, L"\\Conformance-Kernel.SYS"), "a kernel image's name keeps the case of its letters");
         if (FullImageName != NULL)
             ok("R-FN-06", BeginsWith(FullImageName, L"\\systemroot\\") || BeginsWith(FullImageName, L"\\??\\"),
                "a kernel image has the name it was loaded by");
@@ -461,6 +481,10 @@ static VOID NTAPI OnImage(PUNICODE_STRING FullImageName, HANDLE ProcessId, PIMAG
         ok("R-FN-01,S-IMGCB-6", TRUE, "an image whose name is not known is told with NULL");
     }
     CheckImage(FullImageName, ProcessId, Info);
+    if (record->Case == Mixed && record->Images == 1 && FullImageName != NULL)
+        ok("R-FN-07", EndsExactly(FullImageName, L"\\conformance-MiXeD.exe"), "an executable's FullImageName keeps the case of its letters");
+    if (EndsWith(FullImageName, L"\\conformance-mixed.dll"))
+        ok("R-FN-07", EndsExactly(FullImageName, L"\\conformance-MiXeD.dll"), "and a DLL's does");
     if (FullImageName != NULL)
         CheckName(FullImageName, record->Images == 1);
 }

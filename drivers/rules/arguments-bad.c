@@ -1,7 +1,7 @@
 /*
- * Keeps what a notify routine was given, and reads it in the next one.
+ * Keeps what a notify routine was given, and reads it in the next one, or writes to it.
  *
- * Mode: create-info, command-line, image-info, image-name
+ * Mode: create-info, command-line, image-info, image-name, late-refusal
  */
 #include "mode.h"
 
@@ -29,13 +29,25 @@ static VOID NTAPI OnProcess(PEPROCESS Process, HANDLE ProcessId, PPS_CREATE_NOTI
     UNREFERENCED_PARAMETER(Process);
     UNREFERENCED_PARAMETER(ProcessId);
     if (CreateInfo == NULL) {
-        Look();
+        if (!ModeIs(L"late-refusal"))
+            Look();
         return;
     }
-    if (ModeIs(L"create-info"))
+    if (ModeIs(L"create-info") || ModeIs(L"late-refusal"))
         KeptInfo = CreateInfo;
     if (ModeIs(L"command-line"))
         KeptString = (PUNICODE_STRING)CreateInfo->CommandLine;
+}
+
+/* The thread routine that is called right after the process routine of its process. */
+static VOID NTAPI OnThread(HANDLE ProcessId, HANDLE ThreadId, BOOLEAN Create)
+{
+    UNREFERENCED_PARAMETER(ThreadId);
+    if (!Create || KeptInfo == NULL || !ModeIs(L"late-refusal"))
+        return;
+    KeptInfo->CreationStatus = STATUS_ACCESS_DENIED;
+    KeptInfo = NULL;
+    DbgPrint("arguments-bad: refused %I64u too late\n", ID(ProcessId));
 }
 
 static VOID NTAPI OnImage(PUNICODE_STRING Name, HANDLE ProcessId, PIMAGE_INFO Info)
@@ -53,6 +65,7 @@ static VOID NTAPI Unload(PDRIVER_OBJECT DriverObject)
     UNREFERENCED_PARAMETER(DriverObject);
     PsSetCreateProcessNotifyRoutineEx(OnProcess, TRUE);
     PsRemoveLoadImageNotifyRoutine(OnImage);
+    PsRemoveCreateThreadNotifyRoutine(OnThread);
 }
 
 NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
@@ -61,6 +74,9 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
     ReadMode(RegistryPath);
     DriverObject->DriverUnload = Unload;
     status = PsSetLoadImageNotifyRoutine(OnImage);
+    if (!NT_SUCCESS(status))
+        return status;
+    status = PsSetCreateThreadNotifyRoutine(OnThread);
     if (!NT_SUCCESS(status))
         return status;
     return PsSetCreateProcessNotifyRoutineEx(OnProcess, FALSE);

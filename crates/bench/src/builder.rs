@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use event::Time;
-use host::{BenchOptions, Choices, Clock, Config, Pool};
+use host::{BenchOptions, Choices, Clock, Config, LowPool, Pool};
 use nt_abi::Profile;
 
 use crate::{Bench, Error};
@@ -42,6 +42,20 @@ impl BenchBuilder {
     #[must_use]
     pub fn pool(mut self, pool: Pool) -> Self {
         self.options.config.pool = pool;
+        self
+    }
+
+    /// Which allocations of drivers fail, from the first driver's DriverEntry on; [`Bench::set_low_pool`] changes it later.
+    #[must_use]
+    pub fn low_pool(mut self, low: LowPool) -> Self {
+        self.options.config.low_pool = low;
+        self
+    }
+
+    /// Treats every driver as if it was linked with /INTEGRITYCHECK, so that the Ex forms accept it (R-INT-02).
+    #[must_use]
+    pub fn force_integrity(mut self) -> Self {
+        self.options.config.force_integrity = true;
         self
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use host::Value;
+use host::{LowPool, Value};
 
 use crate::{Bench, Driver, Error};
 
@@ -33,6 +33,34 @@ impl Bench {
     pub fn load_bytes(&mut self, service: &str, image: &[u8]) -> Result<Driver, Error> {
         let result = self.host.load(service, &format!("{service}.sys"), image);
         self.loaded(service, result)
+    }
+
+    /// Makes pool low for what drivers allocate from now on, or plentiful again ([`LowPool::PLENTY`]). What they register
+    /// needs pool as well (S-IMGEX-6); what the system needs for itself is always there.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), bench::Error> {
+    /// # const DRIVER: &[u8] = include_bytes!("../../../drivers/bin/veto-chain.sys");
+    /// use bench::{Bench, LowPool, NTSTATUS, Profile};
+    ///
+    /// let mut bench = Bench::new(Profile::Win11_24H2)?;
+    /// // The driver registers two routines. Whichever of them gets no pool, its DriverEntry fails and leaves nothing behind.
+    /// for after in 0..2 {
+    ///     bench.set_low_pool(LowPool { after, ..LowPool::NEXT })?;
+    ///     let error = bench.load_bytes("veto-chain", DRIVER).unwrap_err();
+    ///     assert_eq!(error.status(), Some(NTSTATUS::from_u32(0xC000_009A)));
+    /// }
+    /// assert!(bench.leaks().is_empty() && bench.findings().is_empty());
+    /// bench.load_bytes("veto-chain", DRIVER)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub fn set_low_pool(&mut self, low: LowPool) -> Result<(), Error> {
+        let result = self.host.set_low_pool(low);
+        self.answer(result)
     }
 
     fn loaded(

@@ -70,6 +70,7 @@ impl Bench {
         match state.and_then(|state| state.views.remove(&view.base)) {
             Some(_) => {
                 self.world.memory.unmap(view.process, view.base);
+                self.world.loader_forgets(view.process, view.base);
                 Ok(())
             }
             None => Err(failed("nothing is mapped there", nt_abi::STATUS_NOT_MAPPED_VIEW)),

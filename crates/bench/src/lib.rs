@@ -6,6 +6,7 @@
 //!     ├───── thread.rs          threads
 //!     ├───── image.rs           images: mapped, unmapped, a driver's
 //!     ├───── memory.rs          what processes have in their memory
+//!     ├───── environment.rs     their environment blocks, and their threads'
 //!     ├───── drivers.rs         loading and unloading
 //!     ├───── device.rs          devices: opened, asked, read, written, closed
 //!     ├───── clock.rs           time that passes
@@ -71,6 +72,7 @@ mod builder;
 mod clock;
 mod device;
 mod drivers;
+mod environment;
 mod error;
 mod evidence;
 mod image;
@@ -90,7 +92,7 @@ pub use event::{
     Name, ProcessId, Record, Severity, Signature, Stop, StopKind, Subsystem, ThreadId, Time,
 };
 pub use evidence::{Notice, Verdict};
-pub use host::{BenchError, Choices, Clock, Config, Pool, Value};
+pub use host::{BenchError, Choices, Clock, Config, LowPool, Pool, Value};
 pub use image::{ImageBuilder, KernelImageBuilder};
 pub use nt_abi::{NTSTATUS, Profile, STATUS_ACCESS_DENIED, STATUS_SUCCESS};
 pub use process::ProcessBuilder;

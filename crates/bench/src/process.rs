@@ -9,7 +9,7 @@ use nt_abi::NTSTATUS;
 
 use crate::bench::failed;
 use crate::world::{ProcessState, Region, Stage};
-use crate::{Actor, Bench, Error, Process, Thread, memory, system_images};
+use crate::{Actor, Bench, Error, Process, Thread, environment, memory, system_images};
 
 /// The size of a main image whose size nobody says.
 const MAIN_IMAGE_SIZE: u64 = 0x6_7000;
@@ -122,6 +122,7 @@ impl Bench {
             state.stage = Stage::Exited;
             state.threads.clear();
             state.views.clear();
+            state.tebs.clear();
         }
         let conditions = self.conditions;
         // Its memory is there while drivers are told (R-EXIT-01).
@@ -145,6 +146,8 @@ impl Bench {
         // The creator that routines are told of is the one in whose context they are told (R-PCI-06).
         announced.creator = inserter;
         self.world.enter_thread(process, thread.thread);
+        announced.teb = self.world.teb_of(thread);
+        let teb = announced.teb;
         if let Some(state) = self.world.live(process) {
             state.stage = Stage::Suspended;
         }
@@ -153,7 +156,7 @@ impl Bench {
             self.process_gone(thread, process, refused.status)?;
             return Err(Error::Refused(refused));
         }
-        self.happen(inserter, EventKind::ThreadCreate(event::Thread { thread }), conditions)?;
+        self.happen(inserter, EventKind::ThreadCreate(event::Thread { thread, teb }), conditions)?;
         if !suspended {
             self.first_start(thread, conditions)?;
         }
@@ -171,7 +174,7 @@ impl Bench {
         }
         let main = event::Image {
             process: thread.process,
-            base: if architecture == Architecture::X86 { 0x40_0000 } else { 0x7FF6_4000_0000 },
+            base: environment::main_base(architecture),
             size: MAIN_IMAGE_SIZE,
             name,
             architecture,
@@ -189,6 +192,8 @@ impl Bench {
             };
             self.map(thread, image, None, conditions)?;
         }
+        // What the kernel has mapped was told before the process's own loader has begun.
+        self.runs(thread.process);
         Ok(())
     }
 
@@ -206,7 +211,11 @@ impl Bench {
                 contents.unwrap_or_else(|| memory::header(image.architecture, image.base, image.size));
             self.world.memory.map(image.process, image.base, image.size, bytes);
         }
-        self.happen(context, EventKind::ImageLoad(image), conditions)?;
+        let own = context.process == image.process;
+        self.happen(context, EventKind::ImageLoad(image.clone()), conditions)?;
+        if own {
+            self.world.loader_sees(&image);
+        }
         Ok(())
     }
 
@@ -364,17 +373,19 @@ impl ProcessBuilder<'_> {
         };
         let id = ProcessId(self.id.unwrap_or_else(|| bench.world.new_id()));
         let first_thread = ThreadId(bench.world.new_id());
-        let announced = event::Process {
+        let mut announced = event::Process {
             process: id,
             parent,
             creator,
             first_thread,
             image: image.clone(),
-            command_line: command_line.map(Into::into),
+            command_line: command_line.clone().map(Into::into),
             open_name_available: !matches!(self.origin, Origin::FromSection),
             architecture,
             inherits_no_handles: self.inherits_no_handles,
             subsystem,
+            peb: 0,
+            teb: 0,
         };
         bench.world.processes.insert(
             id.0,
@@ -387,8 +398,14 @@ impl ProcessBuilder<'_> {
                 unannounced: None,
                 threads: Vec::new(),
                 views: BTreeMap::new(),
+                command_line,
+                loader_runs: false,
+                modules: Vec::new(),
+                tebs: BTreeMap::new(),
+                threads_made: 0,
             },
         );
+        announced.peb = bench.world.place_peb(id);
         let made = Process { id };
         match self.origin {
             Origin::Created => {
@@ -407,15 +424,19 @@ impl ProcessBuilder<'_> {
             Origin::Existing => {
                 let itself = ClientId { process: id, thread: first_thread };
                 bench.world.enter_thread(id, first_thread);
+                announced.teb = bench.world.teb_of(itself);
                 bench.runs(id);
                 bench.happen(itself, EventKind::ProcessPresent(announced), self.conditions)?;
             }
             Origin::CloneOf(_) => {
                 let thread = ClientId { process: id, thread: first_thread };
                 bench.world.enter_thread(id, first_thread);
+                let teb = bench.world.teb_of(thread);
+                announced.teb = teb;
                 bench.runs(id);
                 bench.happen(creator, EventKind::ProcessClone(announced), self.conditions)?;
-                bench.happen(creator, EventKind::ThreadCreate(event::Thread { thread }), self.conditions)?;
+                let made = event::Thread { thread, teb };
+                bench.happen(creator, EventKind::ThreadCreate(made), self.conditions)?;
             }
         }
         Ok(made)
@@ -431,7 +452,8 @@ impl Bench {
 
     fn runs(&mut self, process: ProcessId) {
         if let Some(state) = self.world.live(process) {
-            state.stage = Stage::Running;
+            (state.stage, state.loader_runs) = (Stage::Running, true);
+            self.world.place_peb(process);
         }
     }
 }

@@ -46,7 +46,10 @@ impl Bench {
         state.threads.retain(|&other| other != id.thread);
         let last = state.threads.is_empty();
         let conditions = self.conditions;
-        self.happen(id, EventKind::ThreadExit(ThreadExit { thread: id, status }), conditions)?;
+        let told = self.happen(id, EventKind::ThreadExit(ThreadExit { thread: id, status }), conditions);
+        // Its TEB is there while drivers are told (R-EXIT-04).
+        self.world.drop_teb(id);
+        told?;
         if last {
             self.process_gone(id, id.process, status)?;
         }
@@ -85,7 +88,8 @@ impl ThreadBuilder<'_> {
         }
         let context: ClientId = bench.context_of(Some(by.unwrap_or(Actor::Process(process.id))))?;
         let thread = bench.world.add_thread(process.id);
-        bench.happen(context, EventKind::ThreadCreate(event::Thread { thread }), conditions)?;
+        let made = event::Thread { thread, teb: bench.world.teb_of(thread) };
+        bench.happen(context, EventKind::ThreadCreate(made), conditions)?;
         Ok(Thread { id: thread })
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use event::{Architecture, ClientId, Name, ProcessId, Subsystem, ThreadId};
 
 use crate::Actor;
+use crate::environment::Module;
 use crate::memory::Memory;
 
 /// The first id that is given out. System, Idle and what a real machine starts before any test are below.
@@ -38,6 +39,16 @@ pub(crate) struct ProcessState {
     pub(crate) threads: Vec<ThreadId>,
     /// What is mapped, by base: its size.
     pub(crate) views: BTreeMap<u64, u64>,
+    /// Its command line, where it is known.
+    pub(crate) command_line: Option<String>,
+    /// Whether its loader has begun, and made its lists.
+    pub(crate) loader_runs: bool,
+    /// The images in its loader's lists.
+    pub(crate) modules: Vec<Module>,
+    /// Of each thread that lives: where its TEB and the committed part of its stack are.
+    pub(crate) tebs: BTreeMap<ThreadId, (u64, u64)>,
+    /// How many threads have had a TEB.
+    pub(crate) threads_made: u64,
 }
 
 /// Everything that a bench knows about its machine.
@@ -128,6 +139,7 @@ impl World {
         if let Some(state) = self.processes.get_mut(&process.0) {
             state.threads.push(thread);
         }
+        self.place_teb(ClientId { process, thread });
     }
 
     /// Where a file is mapped, unless something else is said: the same for each process.

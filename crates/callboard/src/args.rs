@@ -144,6 +144,10 @@ pub(crate) struct Run {
     #[arg(long, value_enum, default_value_t = PoolArgument::Fast)]
     pub(crate) pool: PoolArgument,
 
+    /// Treat drivers as if they were linked with /INTEGRITYCHECK, which the Ex registration routines ask for
+    #[arg(long)]
+    pub(crate) force_integrity: bool,
+
     /// Provoke the drivers as `callboard stress` does, with the choices of this seed: `seed=7`, or `7`
     #[arg(long, value_name = "seed=SEED", value_parser = seed)]
     pub(crate) stress: Option<u64>,

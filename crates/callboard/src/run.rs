@@ -69,6 +69,7 @@ fn options(run: &Run) -> Result<BenchOptions, Failure> {
         options.config.choices.set(name, value).map_err(|error| Failure::new(exit::USAGE, error))?;
     }
     options.config.pool = run.pool.into();
+    options.config.force_integrity = run.force_integrity;
     if run.unsafe_no_sandbox {
         options.sandbox = host::sandbox::Policy::Off;
     }

@@ -174,7 +174,7 @@ fn life(number: u32) -> Vec<Event<'static>> {
     };
     let events = [
         (CREATOR, EventKind::ProcessCreate(process)),
-        (CREATOR, EventKind::ThreadCreate(Thread { thread: own })),
+        (CREATOR, EventKind::ThreadCreate(Thread::new(own))),
         (own, image(main, 0x1_4000_0000, 0x1_2000)),
         (own, image(r"\Device\HarddiskVolume1\Windows\System32\ntdll.dll", 0x7FFE_0000_0000, 0x1F_8000)),
         (own, EventKind::ThreadExit(ThreadExit { thread: own, status: STATUS_SUCCESS })),

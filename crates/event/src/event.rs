@@ -79,6 +79,10 @@ pub struct Process<'a> {
     pub inherits_no_handles: bool,
     /// Whose process it is: a subsystem's own is told to routines of the Ex2 form only (R-PCI-09).
     pub subsystem: Subsystem,
+    /// Where its environment block is, the PEB; 0 where it has none.
+    pub peb: u64,
+    /// Where its first thread's is, the TEB; 0 where it has none.
+    pub teb: u64,
 }
 
 /// Which subsystem a process belongs to (R-PCI-10).
@@ -117,6 +121,15 @@ pub struct ProcessExit {
 pub struct Thread {
     /// The new thread, in its process.
     pub thread: ClientId,
+    /// Where its environment block is, the TEB; 0 where it has none (R-EXIT-04).
+    pub teb: u64,
+}
+
+impl Thread {
+    /// A thread without an environment block, as all are that are not a bench's.
+    pub const fn new(thread: ClientId) -> Self {
+        Self { thread, teb: 0 }
+    }
 }
 
 /// The end of a thread.

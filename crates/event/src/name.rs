@@ -8,8 +8,12 @@ use serde::{Deserialize, Serialize};
 const DEVICE: &str = r"\Device\HarddiskVolume1";
 /// What every volume of a disk is called, but for its number.
 const VOLUME: &str = r"\Device\HarddiskVolume";
-/// The live volume as a DOS drive, in the object manager's directory of drives.
+/// The live volume as a DOS drive.
+const DRIVE: &str = "C:";
+/// The same in the object manager's directory of drives.
 const DOS_DRIVE: &str = r"\??\C:";
+/// That directory.
+const DOS_DRIVES: &str = r"\??\";
 
 /// The name of a file: its NT path, and the path on the machine it came from where that differs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,21 +38,24 @@ impl<'a> Name<'a> {
     }
 
     /// The name of a file of a simulated machine, by any of its names: `C:\Windows\x.exe`, `\??\C:\Windows\x.exe`,
-    /// `\SystemRoot\x.exe` and `\Device\HarddiskVolume1\Windows\x.exe` are the same file. Another name is kept as it is.
+    /// `\SystemRoot\x.exe` and `\Device\HarddiskVolume1\Windows\x.exe` are the same file. Another name is kept as it is,
+    /// and so is the case of every letter but those of the device's own name (R-FN-07).
     pub fn from_nt(path: &str) -> Name<'static> {
         let path = path.strip_prefix(r"\??\").unwrap_or(path);
-        let on_volume = |prefix: &str, rest: &str| Name {
+        let on_volume = |drive: &str, prefix: &str, rest: &str| Name {
             nt: Cow::Owned(format!("{DEVICE}{prefix}{rest}")),
-            host: Some(Cow::Owned(format!("C:{prefix}{rest}"))),
+            host: Some(Cow::Owned(format!("{drive}{prefix}{rest}"))),
         };
         let after = |prefix: &str| {
             let (head, rest) = path.split_at_checked(prefix.len())?;
             (head.eq_ignore_ascii_case(prefix) && rest.starts_with('\\')).then_some(rest)
         };
-        if let Some(rest) = after("C:").or_else(|| after(DEVICE)) {
-            on_volume("", rest)
+        if let Some(rest) = after(DRIVE) {
+            on_volume(&path[..DRIVE.len()], "", rest)
+        } else if let Some(rest) = after(DEVICE) {
+            on_volume(DRIVE, "", rest)
         } else if let Some(rest) = after(r"\SystemRoot") {
-            on_volume(r"\Windows", rest)
+            on_volume(DRIVE, r"\Windows", rest)
         } else {
             Name { nt: Cow::Owned(path.to_owned()), host: None }
         }
@@ -78,11 +85,15 @@ impl<'a> Name<'a> {
     }
 
     /// The NT-DOS form in which processes are opened, `\??\C:\usr\bin\ls` (R-PCI-03), in two parts:
-    /// prefix and rest. The prefix is empty where no drive is known for the volume.
+    /// prefix and rest. The prefix is empty where no drive is known for the volume. A drive letter that the source gave
+    /// is as it gave it.
     pub fn dos(&self) -> (&'static str, &str) {
-        match self.nt.strip_prefix(DEVICE) {
-            Some(rest) => (DOS_DRIVE, rest),
-            None => ("", &self.nt),
+        let Some(rest) = self.nt.strip_prefix(DEVICE) else { return ("", &self.nt) };
+        match self.host.as_deref() {
+            Some(host) if host.get(..DRIVE.len()).is_some_and(|it| it.eq_ignore_ascii_case(DRIVE)) => {
+                (DOS_DRIVES, host)
+            }
+            _ => (DOS_DRIVE, rest),
         }
     }
 
@@ -126,10 +137,23 @@ mod tests {
         ] {
             let name = Name::from_nt(path);
             assert_eq!(name.nt, r"\Device\HarddiskVolume1\Windows\x.exe", "{path}");
-            assert_eq!(name.for_people(), r"C:\Windows\x.exe", "{path}");
+            assert!(name.for_people().eq_ignore_ascii_case(r"C:\Windows\x.exe"), "{path}");
         }
         let remote = Name::from_nt(r"\Device\Mup\server\x.exe");
         assert_eq!((remote.nt.as_ref(), remote.host), (r"\Device\Mup\server\x.exe", None));
+    }
+
+    #[test]
+    fn r_fn_07_no_letter_of_a_path_changes_its_case() {
+        let name = Name::from_nt(r"c:\WinDOWS\SYSTEM32\Some.EXE");
+        assert_eq!(name.nt, r"\Device\HarddiskVolume1\WinDOWS\SYSTEM32\Some.EXE");
+        assert_eq!(name.dos(), (r"\??\", r"c:\WinDOWS\SYSTEM32\Some.EXE"));
+        assert_eq!(name.on_volume(), r"\WinDOWS\SYSTEM32\Some.EXE");
+        assert_eq!(name.file_name(), "Some.EXE");
+        let linux = Name::from_unix("/Opt/lib/Some.SO");
+        assert_eq!(linux.nt, r"\Device\HarddiskVolume1\Opt\lib\Some.SO");
+        assert_eq!(linux.dos(), (r"\??\C:", r"\Opt\lib\Some.SO"));
+        assert_eq!(Name::from_nt(r"\Device\Mup\Server\A.exe").nt, r"\Device\Mup\Server\A.exe");
     }
 
     #[test]

@@ -86,6 +86,8 @@ impl Process<'_> {
             architecture: self.architecture,
             inherits_no_handles: self.inherits_no_handles,
             subsystem: self.subsystem,
+            peb: self.peb,
+            teb: self.teb,
         }
     }
 }

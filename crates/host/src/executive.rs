@@ -1,7 +1,7 @@
 //! What a host needs of the kernel it runs, so that another can stand in for it.
 
 use event::{DriverId, Event, Time};
-use kernel::{Completed, Config};
+use kernel::{Completed, Config, LowPool};
 use nt_abi::NTSTATUS;
 
 use crate::child::Recorder;
@@ -34,6 +34,8 @@ pub(crate) trait Executive: Sync {
     fn io(&self, caller: Caller, file: u64, what: Io, input: &[u8], output: &mut [u8]) -> Completed;
     /// Moves a virtual clock; answers what the clock says.
     fn advance(&self, time: Time) -> Time;
+    /// Makes pool low from now on, or plentiful again.
+    fn set_low_pool(&self, low: LowPool);
     /// Unloads every driver, looks for leaks and sums up.
     fn finish(&self);
 }

@@ -1,7 +1,7 @@
 //! The kernel as an [`Executive`](crate::executive::Executive).
 
 use event::{DriverId, Event, Family, ProcessId, Record, Time};
-use kernel::{Completed, Config, Kernel, Running};
+use kernel::{Completed, Config, Kernel, LowPool, Running};
 use machine::Processor;
 use nt_abi::{NTSTATUS, STATUS_UNSUCCESSFUL};
 
@@ -87,6 +87,10 @@ impl Executive for KernelExecutive {
 
     fn advance(&self, time: Time) -> Time {
         self.0.advance_clock(time)
+    }
+
+    fn set_low_pool(&self, low: LowPool) {
+        self.0.set_low_pool(low);
     }
 
     fn finish(&self) {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use event::{ClientId, DriverId, ProcessId, Time};
-use kernel::Config;
+use kernel::{Config, LowPool};
 use nt_abi::NTSTATUS;
 use serde::{Deserialize, Serialize};
 
@@ -120,6 +120,8 @@ pub(crate) enum Request<'a> {
     },
     /// Move a virtual clock to a time, with all that is due until then. A time that is past only asks.
     Advance(Time),
+    /// Make pool low from now on, or plentiful again.
+    LowPool(LowPool),
     /// Unload every driver, look for leaks, sum up, end.
     Finish,
 }
@@ -129,7 +131,7 @@ pub(crate) enum Request<'a> {
 pub(crate) enum Reply {
     /// To `Boot` and `Probe`.
     Booted(Report),
-    /// To `SetValue`, `Unload` and `Finish`.
+    /// To `SetValue`, `Unload`, `LowPool` and `Finish`.
     Done,
     /// To `Load`.
     Loaded(DriverId),

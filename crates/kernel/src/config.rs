@@ -15,8 +15,12 @@ pub struct Config {
     pub choices: Choices,
     /// How pool memory is given out.
     pub pool: Pool,
+    /// Which allocations of drivers fail, from the beginning on.
+    pub low_pool: LowPool,
     /// What drivers see as time.
     pub clock: Clock,
+    /// Whether every driver counts as linked with /INTEGRITYCHECK, whatever its header says (R-INT-02).
+    pub force_integrity: bool,
     /// The seed of a run that provokes: awkward interleavings, missing names, low pool. `None` is a quiet run.
     pub stress: Option<u64>,
 }
@@ -30,6 +34,25 @@ pub enum Pool {
     /// Each allocation ends at a guard page and is unmapped when freed: overruns and uses after free are found at
     /// the instruction.
     Special,
+}
+
+/// Which allocations of pool memory fail, of those that drivers make or cause: first some succeed, then some fail, then
+/// all succeed again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LowPool {
+    /// How many succeed first.
+    pub after: u32,
+    /// How many fail then; [`u32::MAX`] is all that follow.
+    pub failures: u32,
+}
+
+impl LowPool {
+    /// There is enough for everybody.
+    pub const PLENTY: Self = Self { after: 0, failures: 0 };
+    /// The next allocation fails.
+    pub const NEXT: Self = Self { after: 0, failures: 1 };
+    /// Every allocation fails.
+    pub const ALL: Self = Self { after: 0, failures: u32::MAX };
 }
 
 /// What drivers see as time.

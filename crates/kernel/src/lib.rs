@@ -58,7 +58,7 @@ pub(crate) use boot::kernel;
 pub use boot::{Kernel, boot};
 pub use choices::Choices;
 pub use cm::RegistryValue;
-pub use config::{Clock, Config, Pool};
+pub use config::{Clock, Config, LowPool, Pool};
 pub use io::load::{LoadError, UnloadError};
 pub use io::user::Completed;
 pub use ps::deliver::Refusal;

@@ -92,6 +92,28 @@ nt_struct! {
         0x11A wProductType: u8,
         0x11B wReserved: u8,
     }
+    /// What a thread's environment block begins with.
+    struct NT_TIB: 0x38 {
+        0x00 ExceptionList: PVOID,
+        0x08 StackBase: PVOID,
+        0x10 StackLimit: PVOID,
+        0x18 SubSystemTib: PVOID,
+        0x20 FiberData: PVOID,
+        0x28 ArbitraryUserPointer: PVOID,
+        /// The block itself.
+        0x30 Self_: *mut NT_TIB,
+    }
+    /// The head of a thread's environment block, to the parts that are read most.
+    struct TEB: 0x70 {
+        0x00 NtTib: NT_TIB,
+        0x38 EnvironmentPointer: PVOID,
+        0x40 ClientId: CLIENT_ID,
+        0x50 ActiveRpcHandle: PVOID,
+        0x58 ThreadLocalStoragePointer: PVOID,
+        0x60 ProcessEnvironmentBlock: *mut PEB,
+        0x68 LastErrorValue: u32,
+        0x6C CountOfOwnedCriticalSections: u32,
+    }
     /// The public head of a process's environment block.
     struct PEB: 0x28 {
         0x00 InheritedAddressSpace: u8,
@@ -112,8 +134,7 @@ nt_struct! {
         0x20 InMemoryOrderModuleList: LIST_ENTRY,
         0x30 InInitializationOrderModuleList: LIST_ENTRY,
     }
-    /// A module in the loader's lists, of user mode (`PEB_LDR_DATA`) and of the kernel
-    /// (`DRIVER_OBJECT::DriverSection`), as far as both agree.
+    /// A module in the loader's lists of a process (`PEB_LDR_DATA`).
     struct LDR_DATA_TABLE_ENTRY: 0x70 {
         0x00 InLoadOrderLinks: LIST_ENTRY,
         0x10 InMemoryOrderLinks: LIST_ENTRY,
@@ -123,10 +144,38 @@ nt_struct! {
         0x40 SizeOfImage: u32,
         0x48 FullDllName: UNICODE_STRING,
         0x58 BaseDllName: UNICODE_STRING,
-        /// Bit 0x20: the image demands integrity checks (R-INT-02).
         0x68 Flags: u32,
         0x6C LoadCount: u16,
         0x6E TlsIndex: u16,
+    }
+    /// A module in `PsLoadedModuleList`: what `DRIVER_OBJECT::DriverSection` points to. In no header of the WDK; drivers
+    /// that declare it themselves agree on these offsets.
+    struct KLDR_DATA_TABLE_ENTRY: 0xA0 {
+        0x00 InLoadOrderLinks: LIST_ENTRY,
+        /// The function table of the image.
+        0x10 ExceptionTable: PVOID,
+        /// Its bytes.
+        0x18 ExceptionTableSize: u32,
+        0x20 GpValue: PVOID,
+        0x28 NonPagedDebugInfo: PVOID,
+        0x30 DllBase: PVOID,
+        0x38 EntryPoint: PVOID,
+        0x40 SizeOfImage: u32,
+        0x48 FullDllName: UNICODE_STRING,
+        0x58 BaseDllName: UNICODE_STRING,
+        /// [`LDRP_IMAGE_INTEGRITY_FORCED`] and others.
+        0x68 Flags: u32,
+        0x6C LoadCount: u16,
+        /// Signing level and type, since Windows 8.1.
+        0x6E Signature: u16,
+        0x70 SectionPointer: PVOID,
+        0x78 CheckSum: u32,
+        0x7C CoverageSectionSize: u32,
+        0x80 CoverageSection: PVOID,
+        0x88 LoadedImports: PVOID,
+        0x90 Spare: PVOID,
+        0x98 SizeOfImageNotRounded: u32,
+        0x9C TimeDateStamp: u32,
     }
     /// What a process was started with, to the part that is read most.
     struct RTL_USER_PROCESS_PARAMETERS: 0x88 {
@@ -146,6 +195,11 @@ nt_struct! {
         0x70 CommandLine: UNICODE_STRING,
         0x80 Environment: PVOID,
     }
+}
+
+nt_consts! { "Bit of `KLDR_DATA_TABLE_ENTRY::Flags`", u32;
+    /// The image asks for its integrity to be checked (R-INT-02).
+    LDRP_IMAGE_INTEGRITY_FORCED = 0x20,
 }
 
 nt_consts! { "Bit of `PS_CREATE_NOTIFY_INFO::Flags`", u32;

@@ -7,7 +7,7 @@ use event::{Body, EventKind};
 use nt_abi::{NTSTATUS, STATUS_SUCCESS};
 
 use crate::Scenario;
-use crate::file::{self, Architecture, Create, MapAs, Step, Subsystem};
+use crate::file::{self, Architecture, Create, LowPool, MapAs, Step, Subsystem};
 use crate::resolve::{self, KERNEL, SHELL};
 use crate::run::Acted;
 use crate::story::Names;
@@ -104,6 +104,11 @@ impl<'a> Machine<'a> {
             Step { advance: Some(length), .. } => {
                 Some(format!("advance {}", humantime::format_duration(length.0)))
             }
+            Step { low_pool: Some(low), .. } => Some(match **low {
+                LowPool::Next => "the next allocation fails".to_owned(),
+                LowPool::All => "pool is low".to_owned(),
+                LowPool::Off => "there is enough pool".to_owned(),
+            }),
             Step { load: Some(driver), .. } => one("load", driver),
             Step { unload: Some(driver), .. } => one("unload", driver),
             _ => None,
@@ -192,6 +197,13 @@ impl<'a> Machine<'a> {
                 return Err(format!("`{}` is not open", device.as_str()));
             };
             return Ok(answer(self.bench.close(file)));
+        }
+        if let Some(low) = &step.low_pool {
+            return Ok(answer(self.bench.set_low_pool(match **low {
+                LowPool::Next => bench::LowPool::NEXT,
+                LowPool::All => bench::LowPool::ALL,
+                LowPool::Off => bench::LowPool::PLENTY,
+            })));
         }
         if let Some(length) = &step.advance {
             return Ok(answer(self.bench.advance(length.0)));

@@ -347,6 +347,7 @@ fn actions(step: &Step) -> Vec<(&'static str, Range<usize>)> {
         ("read", step.read.as_ref().map(At::span)),
         ("write", step.write.as_ref().map(At::span)),
         ("advance", step.advance.as_ref().map(At::span)),
+        ("low_pool", step.low_pool.as_ref().map(At::span)),
         ("load", step.load.as_ref().map(At::span)),
         ("unload", step.unload.as_ref().map(At::span)),
     ]

@@ -60,6 +60,9 @@ fn start(scenario: &Scenario, options: Options<'_>) -> Result<Bench, Error> {
         crate::file::Pool::Fast => bench::Pool::Fast,
         crate::file::Pool::Special => bench::Pool::Special,
     });
+    if file.force_integrity {
+        builder = builder.force_integrity();
+    }
     let mut choices = bench::Choices::default();
     for (name, value) in &file.choices {
         // Names and values were looked at when the file was read.

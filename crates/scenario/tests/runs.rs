@@ -66,6 +66,30 @@ fn r_veto_02_one_child_is_refused_and_another_passes() {
 }
 
 #[test]
+fn r_int_02_drivers_can_count_as_linked_with_integritycheck() {
+    let text = |force: &str, first: &str| {
+        format!(
+            "{force}\n[[driver]]\nfile = \"loader-flag.sys\"\n[expect]\ndebug = [\"as-loaded {first}\"]\n"
+        )
+    };
+    passes(&text("", "flag=0 status=0xC0000022"));
+    passes(&text("force_integrity = true", "flag=1 status=0x00000000"));
+}
+
+#[test]
+fn s_imgex_6_pool_can_be_low_for_a_step() {
+    let text = |low: &str, status: &str| {
+        format!(
+            "[[driver]]\nfile = \"veto-chain.sys\"\nlater = true\n[[step]]\nlow_pool = \"{low}\"\n\
+             [[step]]\nload = \"veto-chain\"\nexpect = {{ status = \"{status}\" }}\n"
+        )
+    };
+    passes(&text("next", "STATUS_INSUFFICIENT_RESOURCES"));
+    passes(&text("all", "STATUS_INSUFFICIENT_RESOURCES"));
+    passes(&text("off", "STATUS_SUCCESS"));
+}
+
+#[test]
 fn a_refusal_that_nobody_expected_says_what_to_write() {
     let text = REFUSES.replace("expect = {", "# expect = {");
     fails(

@@ -53,6 +53,7 @@ const LISTED: &[(&str, &str, Language, &str)] = &[
     ("witness", "drivers/tests/witness.c", C, "checks order, context and contents of all notices from the inside"),
     ("statuses", "drivers/tests/statuses.c", C, "every status of registration and removal"),
     ("statuses-nointegrity", "drivers/tests/statuses.c", C_WITHOUT_INTEGRITY, "the same without FORCE_INTEGRITY"),
+    ("loader-flag", "drivers/tests/loader-flag.c", C_WITHOUT_INTEGRITY, "sets and clears FORCE_INTEGRITY in its loader entry"),
     ("veto-chain", "drivers/tests/veto-chain.c", C, "two routines, the first of which refuses"),
     ("probe-exports", "drivers/tests/probe-exports.c", C, "asks for kernel routines by name"),
     ("leaves-routine", "drivers/tests/leaves-routine.c", C, "unloads with a routine of the family that `Mode` names left registered"),
@@ -60,6 +61,7 @@ const LISTED: &[(&str, &str, Language, &str)] = &[
     ("reads-image", "drivers/tests/reads-image.c", C, "reads the memory of the processes it is told of"),
     ("bsod", "drivers/tests/bsod.c", C, "stops the machine in the way that `Mode` asks for"),
     ("device", "drivers/tests/device.c", C, "a device that answers every kind of request, and timers"),
+    ("caller", "drivers/tests/caller.c", C, "registers without a device, or from the middle of a stack"),
     ("hostile", "drivers/tests/hostile.c", C, "tries to get out of its sandbox by raw system calls"),
 ];
 

@@ -1,6 +1,6 @@
 //! Statuses, refusals and leftovers, as real drivers see them.
 
-use crate::support::{can_trace, run_with};
+use crate::support::{can_trace, driver, run_with};
 
 fn no_failures(lines: &[&str], prefix: &str) {
     assert!(lines.iter().any(|line| line.starts_with(&format!("{prefix}: done"))), "{lines:#?}");
@@ -40,6 +40,24 @@ fn r_int_01_without_force_integrity_the_ex_forms_are_denied() {
         lines.iter().any(|line| line.starts_with("statuses: ok") && line.ends_with("got=0xC0000022")),
         "{lines:#?}"
     );
+}
+
+#[test]
+fn r_int_02_a_driver_sets_and_clears_the_bit_in_its_loader_entry() {
+    if !can_trace() {
+        return;
+    }
+    let run = run_with("loader-flag", &[], &["true"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let expected = [
+        "loader-flag: as-loaded flag=0 status=0xC0000022",
+        "loader-flag: set flag=1 status=0x00000000",
+        "loader-flag: cleared flag=0 status=0xC0000022",
+        "loader-flag: removed status=0x00000000",
+    ];
+    assert_eq!(run.lines(), expected);
+    let forced = run_with("loader-flag", &["--force-integrity"], &["true"]);
+    assert_eq!(forced.lines()[0], "loader-flag: as-loaded flag=1 status=0x00000000");
 }
 
 #[test]
@@ -111,4 +129,42 @@ fn r_img_02_r_exit_01_a_driver_reads_the_memory_of_the_process_it_is_told_of() {
         "{lines:#?}"
     );
     assert!(of("reads-image: null").iter().all(|line| line.ends_with("valid=0")));
+}
+
+/// Who registers: a driver without a device, and the two that stand above another's device, of which one is in the middle.
+fn callers(profile: bench::Profile) -> Vec<String> {
+    let mut bench = bench::Bench::builder().profile(profile).start().unwrap();
+    bench.load("bottom", driver("device")).unwrap();
+    bench.load("middle", driver("caller")).unwrap();
+    bench.load("top", driver("caller")).unwrap();
+    bench.set_value("alone", "Mode", bench::Value::String("alone".into())).unwrap();
+    bench.load("alone", driver("caller")).unwrap();
+    let file = bench.open(r"\\.\CallboardDevice").unwrap();
+    // The lowest driver knows nothing of this code; those above it do.
+    bench.ioctl(&file, 0x22_2100, &[], 0).unwrap();
+    bench.close(file).unwrap();
+    bench.process(r"C:\a.exe").create().unwrap();
+    bench.finish().unwrap();
+    assert!(bench.findings().is_empty() && bench.leaks().is_empty(), "{profile}");
+    let lines = bench.records().iter().filter_map(|record| match &record.body {
+        bench::Body::Debug { text, .. } => text.strip_prefix("caller: ").map(str::to_owned),
+        _ => None,
+    });
+    lines.collect()
+}
+
+#[test]
+fn s_imgex_7_s_procex_9_a_driver_may_register_from_wherever_it_stands() {
+    for profile in bench::Profile::ALL {
+        let registered = "process=0x00000000 image=0x00000000";
+        let told = |what: &str| ["alone", "top", "middle"].map(|who| format!("{who} told {what}"));
+        let registered = [
+            format!("alone above=0 below=0 {registered}"),
+            format!("top above=0 below=1 {registered}"),
+            format!("middle above=1 below=1 {registered}"),
+        ];
+        // A process, its executable and ntdll.
+        let expected = [registered, told("process"), told("image"), told("image")].concat();
+        assert_eq!(callers(profile), expected, "{profile}");
+    }
 }

@@ -116,6 +116,61 @@ fn l_15_fast_pool_knows_its_poison() {
     }
 }
 
+/// Creates two processes beside a driver that refuses the first when its process routine has returned.
+fn refuses_late(profile: bench::Profile, pool: bench::Pool) -> (bench::Bench, Result<(), bench::Error>) {
+    let mut bench = bench::Bench::builder().profile(profile).pool(pool).start().unwrap();
+    bench.set_value("arguments-bad", "Mode", bench::Value::String("late-refusal".into())).unwrap();
+    let driver = bench.load("arguments-bad", crate::support::driver("rules/arguments-bad")).unwrap();
+    let mut live = || {
+        for path in [r"C:\first.exe", r"C:\second.exe"] {
+            let process = bench.process(path).create()?;
+            bench.exit_process(&process, bench::NTSTATUS(7))?;
+        }
+        bench.unload(driver)
+    };
+    let result = live();
+    bench.collect();
+    (bench, result)
+}
+
+#[test]
+fn r_veto_10_a_refusal_that_comes_too_late_refuses_nobody_under_any_profile() {
+    for profile in bench::Profile::ALL {
+        let (bench, result) = refuses_late(profile, bench::Pool::Fast);
+        result.unwrap();
+        let (mut exits, mut late) = (Vec::new(), 0);
+        for record in bench.records() {
+            match &record.body {
+                bench::Body::Verdict { .. } => panic!("{profile}: {record:?}"),
+                bench::Body::Event(event) => {
+                    if let bench::EventKind::ProcessExit(exit) = &event.kind {
+                        exits.push(exit.status.0);
+                    }
+                }
+                bench::Body::Debug { text, .. } => late += usize::from(text.contains("too late")),
+                _ => {}
+            }
+        }
+        assert_eq!((exits, late), (vec![7, 7], 2), "{profile}");
+        let findings = bench.findings();
+        let [finding] = findings[..] else { panic!("{profile}: {findings:?}") };
+        assert_eq!(finding.rule, "L-15");
+        for part in ["STATUS_ACCESS_DENIED", "CreationStatus", "changes nothing"] {
+            assert!(finding.message.contains(part), "{}", finding.message);
+        }
+        assert!(finding.driver.is_some());
+        assert_eq!(finding.stack[0].module.as_deref(), Some("arguments-bad.sys"));
+    }
+}
+
+#[test]
+fn r_veto_10_under_special_pool_the_write_itself_is_found() {
+    let (bench, result) = refuses_late(bench::Profile::Win11_24H2, bench::Pool::Special);
+    assert!(result.unwrap_err().stop().is_some());
+    let findings = bench.findings();
+    assert!(findings.iter().any(|it| it.rule == "L-15" && it.message.contains("byte 64")), "{findings:?}");
+}
+
 #[test]
 fn l_15_a_driver_that_copies_is_well() {
     if can_trace() {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Run, can_trace, run_with};
+use crate::support::{Run, can_trace, driver, run_with};
 
 /// Runs the driver that misuses pool memory in a given way.
 fn misuse(pool: &str, mode: &str) -> Run {
@@ -170,4 +170,20 @@ fn l_17_a_driver_that_uses_pool_well_is_not_blamed() {
             "{pool}"
         );
     }
+}
+
+#[test]
+fn s_imgex_6_low_pool_of_a_stressed_kernel_reaches_registrations() {
+    use callboard::stress::{self, Subject};
+    // It allocates nothing itself, and removes its first routine when the second fails.
+    let path = driver("veto-chain");
+    let options = callboard::host::BenchOptions::new(callboard::Profile::Win11_24H2);
+    let image = std::fs::read(&path).unwrap();
+    let subject = Subject::new("veto-chain", &path.to_string_lossy(), image, options);
+    let refused = (0..200).find_map(|seed| {
+        let outcome = stress::run(&subject, seed, &mut |_| {}).unwrap();
+        assert!(outcome.is_silent(), "seed {seed}: {outcome:#?}");
+        outcome.not_loaded
+    });
+    assert_eq!(refused, Some(callboard::NTSTATUS::from_u32(0xC000_009A)));
 }

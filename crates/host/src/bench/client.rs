@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use event::{DriverId, Event, EventKind, wire};
+use kernel::LowPool;
 
 use super::shared::{RINGS, Shared};
 use super::stop::Module;
@@ -145,6 +146,17 @@ impl Bench {
         match self.ask(&Request::SetValue { service, name, value })? {
             Reply::Done => Ok(()),
             Reply::Failed { status, message } => Err(BenchError::Refused { status, message }),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Makes pool low from now on, for what drivers allocate, or plentiful again.
+    ///
+    /// # Errors
+    /// [`BenchError::Gone`].
+    pub fn set_low_pool(&mut self, low: LowPool) -> Result<(), BenchError> {
+        match self.ask(&Request::LowPool(low))? {
+            Reply::Done => Ok(()),
             other => Err(unexpected(other)),
         }
     }
@@ -471,6 +483,8 @@ fn cut(event: &Event<'_>) -> Event<'static> {
         architecture: process.architecture,
         inherits_no_handles: process.inherits_no_handles,
         subsystem: process.subsystem,
+        peb: process.peb,
+        teb: process.teb,
     };
     let kind = match &event.kind {
         EventKind::ProcessPresent(it) => EventKind::ProcessPresent(process(it)),

@@ -110,6 +110,10 @@ impl Host {
                 Reply::Completed { status, information }
             }
             Request::Advance(time) => Reply::Time(executive.advance(time)),
+            Request::LowPool(low) => {
+                executive.set_low_pool(low);
+                Reply::Done
+            }
             Request::Finish => {
                 executive.finish();
                 Reply::Done

@@ -244,6 +244,8 @@ impl Executive for Trial {
         time
     }
 
+    fn set_low_pool(&self, _: kernel::LowPool) {}
+
     fn finish(&self) {
         self.record(Body::End);
     }

@@ -8,7 +8,7 @@ use super::rundown::{
     ExAcquireRundownProtectionEx, ExInitializeRundownProtection, ExReInitializeRundownProtection,
     ExReleaseRundownProtectionEx, ExRundownCompleted, ExWaitForRundownProtectionRelease,
 };
-use crate::{io, kernel};
+use crate::io;
 
 /// What drivers reserve for one.
 const SIZE: usize = 64;
@@ -20,7 +20,7 @@ pub unsafe extern "win64" fn ExAllocateCacheAwareRundownProtection(
     tag: u32,
 ) -> *mut EX_RUNDOWN_REF {
     let what = Allocation { size: SIZE, tag: Tag(tag), kind: Kind::NonPaged, owner: io::current_driver() };
-    kernel().ex.pool.allocate(what, true).map_or(std::ptr::null_mut(), |memory| memory.as_ptr().cast())
+    crate::ex::allocate(what, true).map_or(std::ptr::null_mut(), |memory| memory.as_ptr().cast())
 }
 
 /// Frees rundown protection. Source: DDI.

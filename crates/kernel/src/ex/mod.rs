@@ -10,13 +10,14 @@
 //!   spinlock.rs    reader-writer spin locks      slist.rs          interlocked and lookaside lists
 //!   interlocked.rs ExInterlocked…, ExUuidCreate  timer.rs         timers that the system allocates
 //!   callback.rs    callback objects              cache_aware.rs   rundown protection for many processors
-//!   unload.rs      what an unloaded driver left behind
+//!   unload.rs      what an unloaded driver left behind  low_pool.rs  allocations that fail
 //! ```
 
 pub mod cache_aware;
 pub mod callback;
 pub mod fast_mutex;
 pub mod interlocked;
+pub(crate) mod low_pool;
 pub(crate) mod pool;
 mod pool_contents;
 mod pool_fast;
@@ -36,12 +37,14 @@ pub mod work;
 
 use crate::Config;
 
+pub(crate) use low_pool::allocate;
 pub(crate) use unload::report_leaks;
 
 /// What the executive keeps.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) pool: pool::Pool,
+    pub(crate) low_pool: low_pool::Level,
     pub(crate) resources: resource::Resources,
     pub(crate) work: work::Work,
 }
@@ -50,6 +53,7 @@ impl State {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
             pool: pool::Pool::new(config.pool),
+            low_pool: low_pool::Level::new(config.low_pool),
             resources: resource::Resources::default(),
             work: work::Work::default(),
         }

@@ -60,8 +60,7 @@ fn check_irql(kind: Kind, without: u64, verifier: [u64; 2], last: u64) {
 fn allocate(kind: Kind, size: usize, tag: Tag, zero: bool, raise: bool) -> *mut u8 {
     check_irql(kind, 0x08, [0x01, 0x02], size as u64);
     let what = Allocation { size: size.max(1), tag, kind, owner: io::current_driver() };
-    let memory = if crate::stress::fails_allocation() { None } else { kernel().ex.pool.allocate(what, zero) };
-    match memory {
+    match super::allocate(what, zero) {
         Some(memory) => memory.as_ptr(),
         None if raise => crate::rtl::raise_status(INSUFFICIENT_RESOURCES),
         None => std::ptr::null_mut(),

@@ -57,7 +57,7 @@ pub unsafe extern "win64" fn ExAllocateTimer(
         kind: Kind::NonPaged,
         owner: io::current_driver(),
     };
-    let Some(memory) = kernel().ex.pool.allocate(what, true) else { return std::ptr::null_mut() };
+    let Some(memory) = crate::ex::allocate(what, true) else { return std::ptr::null_mut() };
     let made = memory.as_ptr().cast::<ExTimer>();
     // SAFETY: just allocated with that size.
     unsafe {

@@ -216,7 +216,7 @@ pub unsafe extern "win64" fn IoAllocateWorkItem(object: PVOID) -> *mut u8 {
         kind: Kind::NonPaged,
         owner: io::current_driver(),
     };
-    let Some(memory) = kernel().ex.pool.allocate(what, true) else { return std::ptr::null_mut() };
+    let Some(memory) = crate::ex::allocate(what, true) else { return std::ptr::null_mut() };
     // SAFETY: just allocated with that size.
     unsafe { IoInitializeWorkItem(object, memory.as_ptr()) };
     memory.as_ptr()

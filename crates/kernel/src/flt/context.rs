@@ -148,7 +148,7 @@ pub unsafe extern "win64" fn FltAllocateContext(
         let pool = if paged { Kind::Paged } else { Kind::NonPaged };
         // Without an owner: what is left of it is reported as a context, not as pool memory.
         let what = Allocation { size, tag: Tag(kind.tag), kind: pool, owner: None };
-        kernel.ex.pool.allocate(what, false).map_or(0, |memory| memory.as_ptr().addr())
+        crate::ex::allocate(what, false).map_or(0, |memory| memory.as_ptr().addr())
     } else {
         let memory = as_driver(filter.owner, kind.allocate as u64, || {
             // SAFETY: what the driver said its routine is; a wrong address faults as the driver's fault.

@@ -7,7 +7,7 @@ use nt_abi::{
 };
 
 use crate::ex::pool::{Allocation, Kind, Tag};
-use crate::{io, kernel};
+use crate::io;
 
 const TAG: Tag = Tag(u32::from_le_bytes(*b"FMsd"));
 /// SE_DACL_PRESENT.
@@ -73,7 +73,7 @@ pub unsafe extern "win64" fn FltBuildDefaultSecurityDescriptor(
 ) -> NTSTATUS {
     let what =
         Allocation { size: size_of::<Default>(), tag: TAG, kind: Kind::Paged, owner: io::current_driver() };
-    let Some(memory) = kernel().ex.pool.allocate(what, true) else { return STATUS_INSUFFICIENT_RESOURCES };
+    let Some(memory) = crate::ex::allocate(what, true) else { return STATUS_INSUFFICIENT_RESOURCES };
     let made = memory.cast::<Default>().as_ptr();
     let (administrators, system) = (Ace::allow(access, ADMINISTRATORS), Ace::allow(access, SYSTEM));
     let bytes =

@@ -22,7 +22,8 @@ pub struct Driver {
     pub base: usize,
     /// Bytes of its image.
     pub size: usize,
-    /// Whether its image has IMAGE_DLLCHARACTERISTICS_FORCE_INTEGRITY (R-INT-01).
+    /// Whether its image has IMAGE_DLLCHARACTERISTICS_FORCE_INTEGRITY (R-INT-01), or counts as one that has. What holds
+    /// while it is loaded is the bit in its loader entry (R-INT-02).
     pub force_integrity: bool,
     /// Its driver object.
     pub(crate) object: Ref<DRIVER_OBJECT>,

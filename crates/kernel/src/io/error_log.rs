@@ -22,7 +22,7 @@ pub unsafe extern "win64" fn IoAllocateErrorLogEntry(
         return std::ptr::null_mut();
     }
     let what = Allocation { size: bytes, tag: TAG, kind: Kind::NonPaged, owner: super::current_driver() };
-    kernel().ex.pool.allocate(what, true).map_or(std::ptr::null_mut(), |memory| memory.cast().as_ptr())
+    crate::ex::allocate(what, true).map_or(std::ptr::null_mut(), |memory| memory.cast().as_ptr())
 }
 
 /// Writes an entry into the error log, and frees it. Source: DDI.

@@ -55,7 +55,11 @@ pub(super) fn allocate(stack: i8, owner: Option<event::DriverId>) -> *mut IRP {
     }
     let size = packet_size(stack);
     let what = Allocation { size, tag: IRP_TAG, kind: Kind::NonPaged, owner };
-    let Some(memory) = kernel().ex.pool.allocate(what, true) else { return std::ptr::null_mut() };
+    let memory = match owner {
+        Some(_) => crate::ex::allocate(what, true),
+        None => kernel().ex.pool.allocate(what, true),
+    };
+    let Some(memory) = memory else { return std::ptr::null_mut() };
     let irp = memory.as_ptr().cast();
     // SAFETY: new memory of that size.
     unsafe { initialise(irp, u16::try_from(size).unwrap_or(u16::MAX), stack) };

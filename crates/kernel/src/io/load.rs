@@ -120,7 +120,7 @@ impl Kernel {
             path: path.into(),
             base,
             size,
-            force_integrity: file.force_integrity(),
+            force_integrity: file.force_integrity() || self.config.force_integrity,
             object,
             image: Mutex::new(Some(image)),
         });
@@ -131,7 +131,7 @@ impl Kernel {
         if crate::flt::uses_filter_manager(&file) {
             crate::flt::install(self, driver);
         }
-        super::module::add(self, driver, entry);
+        super::module::add(self, driver, &file, entry);
         self.announce(driver, file_name);
         self.enter(driver, entry)
     }

@@ -4,14 +4,14 @@ use std::cell::UnsafeCell;
 use std::sync::{Mutex, PoisonError};
 
 use export_macro::export;
-use nt_abi::{DRIVER_OBJECT, ERESOURCE, LDR_DATA_TABLE_ENTRY, LIST_ENTRY, UNICODE_STRING};
+use nt_abi::{
+    DRIVER_OBJECT, ERESOURCE, KLDR_DATA_TABLE_ENTRY, LDRP_IMAGE_INTEGRITY_FORCED, LIST_ENTRY, UNICODE_STRING,
+};
+use pe_image::PeFile;
 
 use super::Driver;
 use crate::Kernel;
 use crate::ob::name::units;
-
-/// The bit of an entry's flags that says that the image asked for its integrity to be checked (R-INT-02).
-const INTEGRITY: u32 = 0x20;
 
 /// A variable that drivers walk and change by their own rules.
 #[repr(transparent)]
@@ -33,7 +33,7 @@ pub static PsLoadedModuleResource: Shared<ERESOURCE> = Shared(UnsafeCell::new(ER
 #[repr(C)]
 #[derive(Debug)]
 struct Module {
-    entry: LDR_DATA_TABLE_ENTRY,
+    entry: KLDR_DATA_TABLE_ENTRY,
     full: Vec<u16>,
     base: Vec<u16>,
 }
@@ -58,18 +58,26 @@ fn string_of(units: &mut [u16]) -> UNICODE_STRING {
 }
 
 /// Adds a driver to the list, and lets its object point to the entry.
-pub(super) fn add(kernel: &Kernel, driver: &Driver, entry: usize) {
+pub(super) fn add(kernel: &Kernel, driver: &Driver, image: &PeFile<'_>, entry: usize) {
     let file = driver.path.rsplit(['/', '\\']).next().unwrap_or(&driver.path);
     let text = |text: String| units(&text).into_iter().chain([0]).collect::<Vec<_>>();
+    let functions = &image.functions;
+    let table = std::ptr::with_exposed_provenance_mut(driver.base + functions.rva as usize);
+    let table_size = functions.entries().len() * size_of::<nt_abi::RUNTIME_FUNCTION>();
     let mut module = Box::new(Module {
-        entry: LDR_DATA_TABLE_ENTRY {
+        entry: KLDR_DATA_TABLE_ENTRY {
+            ExceptionTable: if functions.rva == 0 { std::ptr::null_mut() } else { table },
+            ExceptionTableSize: u32::try_from(table_size).unwrap_or(u32::MAX),
             DllBase: std::ptr::with_exposed_provenance_mut(driver.base),
             EntryPoint: std::ptr::with_exposed_provenance_mut(entry),
             SizeOfImage: u32::try_from(driver.size).unwrap_or(u32::MAX),
             // Processed and mapped by the system, as debuggers show the entries of drivers.
-            Flags: 0x0900_4000 | if driver.force_integrity { INTEGRITY } else { 0 },
+            Flags: 0x0900_4000 | if driver.force_integrity { LDRP_IMAGE_INTEGRITY_FORCED } else { 0 },
             LoadCount: 1,
-            ..LDR_DATA_TABLE_ENTRY::zeroed()
+            CheckSum: image.checksum,
+            SizeOfImageNotRounded: image.size_of_image,
+            TimeDateStamp: image.timestamp,
+            ..KLDR_DATA_TABLE_ENTRY::zeroed()
         },
         full: text(format!(r"\SystemRoot\System32\drivers\{file}")),
         base: text(file.to_owned()),
@@ -119,5 +127,79 @@ pub(crate) fn is_checked(kernel: &Kernel, driver: &Driver) -> bool {
     let Some(module) = module else { return driver.force_integrity };
     let module: *const Module = std::ptr::with_exposed_provenance(module);
     // SAFETY: an entry of a loaded driver; the driver may write to it, so it is read as memory.
-    unsafe { (&raw const (*module).entry.Flags).read_volatile() & INTEGRITY != 0 }
+    unsafe { (&raw const (*module).entry.Flags).read_volatile() & LDRP_IMAGE_INTEGRITY_FORCED != 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use nt_abi::{NTSTATUS, STATUS_ACCESS_DENIED, STATUS_SUCCESS};
+
+    use super::*;
+    use crate::Config;
+    use crate::ps::set::{PsSetCreateProcessNotifyRoutineEx, PsSetCreateThreadNotifyRoutineEx};
+    use crate::testing::with_kernel;
+
+    const MINIMAL: &[u8] = include_bytes!("../../../../drivers/bin/minimal.sys");
+    const WITHOUT_INTEGRITY: &[u8] = include_bytes!("../../../../drivers/bin/loader-flag.sys");
+
+    fn entry_of(driver: &Driver) -> *mut KLDR_DATA_TABLE_ENTRY {
+        // SAFETY: the object of a loaded driver.
+        unsafe { (*driver.object.as_ptr()).DriverSection.cast() }
+    }
+
+    fn register(routine: usize) -> [NTSTATUS; 2] {
+        // SAFETY: kernel routines called as a driver would.
+        unsafe {
+            let both =
+                [PsSetCreateProcessNotifyRoutineEx(routine, 0), PsSetCreateThreadNotifyRoutineEx(0, routine)];
+            PsSetCreateProcessNotifyRoutineEx(routine, 1);
+            both
+        }
+    }
+
+    #[test]
+    fn r_int_02_an_entry_says_where_its_image_is_and_what_its_header_holds() {
+        with_kernel(Config::default(), |kernel, _| {
+            let id = kernel.load_driver("minimal", "minimal.sys", MINIMAL).unwrap();
+            let (driver, file) = (kernel.io.driver(id).unwrap(), pe_image::parse(MINIMAL).unwrap());
+            // SAFETY: the driver is loaded, and does nothing.
+            let entry = unsafe { entry_of(driver).read() };
+            assert_eq!((entry.DllBase.addr(), entry.SizeOfImage as usize), (driver.base, driver.size));
+            assert_eq!(entry.EntryPoint.addr(), driver.base + file.entry.unwrap() as usize);
+            assert_eq!((entry.CheckSum, entry.TimeDateStamp), (file.checksum, file.timestamp));
+            assert_eq!(entry.ExceptionTable.addr(), driver.base + file.functions.rva as usize);
+            assert_eq!(entry.ExceptionTableSize as usize, file.functions.entries().len() * 12);
+            assert_eq!(entry.Flags & 0x20, 0x20);
+        });
+    }
+
+    #[test]
+    fn r_int_02_the_ex_forms_go_by_the_bit_in_the_loader_entry() {
+        with_kernel(Config::default(), |kernel, _| {
+            let id = kernel.load_driver("minimal", "minimal.sys", MINIMAL).unwrap();
+            let driver = kernel.io.driver(id).unwrap();
+            let entry = entry_of(driver);
+            let routine = driver.base + 0x1000;
+            assert_eq!(register(routine), [STATUS_SUCCESS; 2]);
+            // SAFETY: the entry of a loaded driver, written as that driver would.
+            unsafe { (*entry).Flags &= !0x20 };
+            assert_eq!(register(routine), [STATUS_ACCESS_DENIED; 2]);
+            // SAFETY: as above.
+            unsafe { (*entry).Flags |= 0x20 };
+            assert_eq!(register(routine), [STATUS_SUCCESS; 2]);
+        });
+    }
+
+    #[test]
+    fn r_int_02_a_driver_can_be_made_to_count_as_linked_with_it() {
+        let first = |config| {
+            with_kernel(config, |kernel, records| {
+                kernel.load_driver("loader-flag", "loader-flag.sys", WITHOUT_INTEGRITY).unwrap();
+                records.lines()
+            })
+        };
+        let lines = first(Config { force_integrity: true, ..Config::default() });
+        assert_eq!(lines[0], "loader-flag: as-loaded flag=1 status=0x00000000");
+        assert_eq!(first(Config::default())[0], "loader-flag: as-loaded flag=0 status=0xC0000022");
+    }
 }

@@ -113,7 +113,7 @@ pub(crate) unsafe fn pool_string(into: *mut nt_abi::UNICODE_STRING, text: &[u16]
     let Ok(bytes) = u16::try_from(text.len() * 2 + 2) else { return nt_abi::STATUS_NAME_TOO_LONG };
     let tag = Tag(u32::from_le_bytes(*b"IoNm"));
     let what = Allocation { size: bytes.into(), tag, kind: Kind::Paged, owner: crate::io::current_driver() };
-    let Some(memory) = crate::kernel().ex.pool.allocate(what, true) else {
+    let Some(memory) = crate::ex::allocate(what, true) else {
         return nt_abi::STATUS_INSUFFICIENT_RESOURCES;
     };
     let buffer = memory.as_ptr().cast::<u16>();
@@ -147,7 +147,7 @@ pub unsafe extern "win64" fn IoQueryFileDosDeviceName(
     let size = header + name.len() * 2 + 2;
     let tag = Tag(u32::from_le_bytes(*b"IoNm"));
     let what = Allocation { size, tag, kind: Kind::Paged, owner: crate::io::current_driver() };
-    let Some(memory) = crate::kernel().ex.pool.allocate(what, true) else {
+    let Some(memory) = crate::ex::allocate(what, true) else {
         return nt_abi::STATUS_INSUFFICIENT_RESOURCES;
     };
     let length = u32::try_from(size).unwrap_or(u32::MAX);

@@ -381,7 +381,7 @@ fn the_sensor_reads_its_settings_and_leaves_nothing() {
         // SAFETY: a variable of the kernel; its list has one entry.
         unsafe {
             let head = (&raw const super::module::PsLoadedModuleList).cast::<LIST_ENTRY>();
-            let entry = (*head).Flink.cast::<LDR_DATA_TABLE_ENTRY>();
+            let entry = (*head).Flink.cast::<KLDR_DATA_TABLE_ENTRY>();
             assert_eq!(crate::rtl::text_of(&(*entry).BaseDllName), "sensor.sys");
             assert_ne!((*entry).Flags & 0x20, 0, "R-INT-02");
             kernel.unload_driver(id).unwrap();

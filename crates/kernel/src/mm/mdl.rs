@@ -81,7 +81,7 @@ unsafe fn fill(mdl: *mut MDL) {
 fn allocate(address: usize, length: usize) -> *mut MDL {
     let size = HEADER + 8 * pages(address, length);
     let what = Allocation { size, tag: TAG, kind: Kind::NonPaged, owner: io::current_driver() };
-    let Some(memory) = kernel().ex.pool.allocate(what, true) else { return std::ptr::null_mut() };
+    let Some(memory) = crate::ex::allocate(what, true) else { return std::ptr::null_mut() };
     let mdl = memory.as_ptr().cast();
     // SAFETY: just allocated with that size.
     unsafe { initialize(mdl, address, length) };

@@ -2,12 +2,17 @@
 //!
 //! Each processor has one set of buffers, made at its first notification and used again ever after, so
 //! that a notification allocates nothing. After a walk they are poisoned: a driver that kept a
-//! pointer reads [`POISON`] and not the next event's data.
+//! pointer reads [`POISON`] and not the next event's data, and what it writes changes nothing (R-VETO-10).
 
+use std::cell::RefCell;
 use std::ptr::NonNull;
 
+use event::DriverId;
 use machine::platform::Protection;
-use nt_abi::UNICODE_STRING;
+use nt_abi::{IMAGE_INFO_EX, NTSTATUS, PS_CREATE_NOTIFY_INFO, UNICODE_STRING};
+
+use crate::Kernel;
+use crate::io::file::ImageFile;
 
 /// What every 16-bit unit of a buffer is after the call. As a pointer it is not canonical, so that
 /// following one faults at once.
@@ -17,6 +22,86 @@ pub(crate) const POISON: u16 = 0xDEAD;
 const PAGE: usize = 4096;
 /// The most 16-bit units a counted string can have, with its NUL.
 const MOST: usize = 0x7FFF;
+
+/// One processor's arguments, used again for each event.
+pub(super) struct Arguments {
+    pub(super) image: NameBuffer,
+    pub(super) command_line: NameBuffer,
+    pub(super) file: Option<crate::ob::Ref<ImageFile>>,
+    pub(super) creation: PS_CREATE_NOTIFY_INFO,
+    pub(super) mapping: IMAGE_INFO_EX,
+}
+
+impl Default for Arguments {
+    fn default() -> Self {
+        let mut arguments = Self {
+            image: NameBuffer::default(),
+            command_line: NameBuffer::default(),
+            file: None,
+            creation: PS_CREATE_NOTIFY_INFO::default(),
+            mapping: IMAGE_INFO_EX::default(),
+        };
+        arguments.poison();
+        arguments
+    }
+}
+
+thread_local! {
+    /// Those that nobody uses now. A nested event takes others than the outer one, which still uses its own; they are
+    /// kept, as drivers may have their addresses.
+    #[expect(clippy::vec_box, reason = "drivers hold addresses of what is in them")]
+    static ARGUMENTS: RefCell<Vec<Box<Arguments>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lends a set of the processor's arguments out, and makes what was in it unusable.
+pub(super) fn with_arguments<T>(use_them: impl FnOnce(&mut Arguments) -> T) -> T {
+    let mut arguments = ARGUMENTS.with_borrow_mut(Vec::pop).unwrap_or_default();
+    let result = use_them(&mut arguments);
+    arguments.poison();
+    ARGUMENTS.with_borrow_mut(|all| all.push(arguments));
+    result
+}
+
+/// Reports that a structure was written to which a notify routine was given and whose call is over (R-VETO-10, L-15):
+/// by the routine that has just returned, or by whatever ran before.
+pub(super) fn report_late_writes(kernel: &Kernel, routine: Option<(DriverId, u64)>) {
+    let late = ARGUMENTS.with_borrow_mut(|all| all.iter_mut().find_map(|arguments| arguments.late_write()));
+    let Some(what) = late else { return };
+    let message = format!(
+        "{what} was written to after the routines that it was for have returned: it changes nothing, and the memory may be \
+         somebody else's by then; decide during the call"
+    );
+    let stack = routine.map(|(_, address)| crate::ke::stop::frame_at(address)).into_iter().collect();
+    kernel.finding_at(routine.map(|(driver, _)| driver), &crate::rule::L_15, &message, None, stack);
+}
+
+impl Arguments {
+    /// Makes what drivers had unusable.
+    fn poison(&mut self) {
+        self.image.poison();
+        self.command_line.poison();
+        poison_all(&mut self.creation);
+        poison_all(&mut self.mapping);
+    }
+
+    /// What of the structures is not poison any more, in words; it is poison again afterwards.
+    fn late_write(&mut self) -> Option<String> {
+        let creation = first_change(&raw const self.creation);
+        let mapping = first_change(&raw const self.mapping);
+        let late = match (creation, mapping) {
+            (None, None) => return None,
+            (Some(offset), _) if offset == std::mem::offset_of!(PS_CREATE_NOTIFY_INFO, CreationStatus) => {
+                // SAFETY: a field of ours, which drivers write to.
+                let status: NTSTATUS = unsafe { (&raw const self.creation.CreationStatus).read_volatile() };
+                format!("{status} as the CreationStatus of a PS_CREATE_NOTIFY_INFO")
+            }
+            (Some(offset), _) => format!("byte {offset} of a PS_CREATE_NOTIFY_INFO"),
+            (None, Some(offset)) => format!("byte {offset} of an IMAGE_INFO_EX"),
+        };
+        self.poison();
+        Some(late)
+    }
+}
 
 /// A counted string for drivers.
 #[derive(Debug, Default)]
@@ -122,7 +207,7 @@ impl Drop for Edge {
 }
 
 /// Overwrites a structure that drivers had, as the buffers are.
-pub(super) fn poison_all<T: Copy>(structure: &mut T) {
+fn poison_all<T: Copy>(structure: &mut T) {
     let units = size_of::<T>() / 2;
     let at = std::ptr::from_mut(structure).cast::<u16>();
     for unit in 0..units {
@@ -130,6 +215,15 @@ pub(super) fn poison_all<T: Copy>(structure: &mut T) {
         unsafe { at.add(unit).write_unaligned(POISON) };
     }
     std::hint::black_box(structure);
+}
+
+/// The offset of the first eight bytes of a structure that are not poison.
+fn first_change<T: Copy>(structure: *const T) -> Option<usize> {
+    let poison = poisoned_pointer::<u8>().addr() as u64;
+    let at = structure.cast::<u64>();
+    // SAFETY: within the structure, which drivers may write to meanwhile.
+    let changed = |word: usize| unsafe { at.add(word).read_unaligned() } != poison;
+    (0..size_of::<T>() / 8).find(|&word| changed(word)).map(|word| word * 8)
 }
 
 /// Whether a register holds a pointer of the poison, or one a little beyond it: a driver followed it.

@@ -114,6 +114,7 @@ impl Kernel {
             self.forget_thread(&thread);
             thread = self.thread_of(&process, created.thread.thread, event.time);
         }
+        thread.teb.store(created.teb, Ordering::Relaxed);
         let creator = self.thread_in_context(event.context, event.time);
         walk::thread_created(self, &creator, &thread, event.conditions);
     }
@@ -136,6 +137,7 @@ impl Kernel {
         let thread = self.thread_of(&process, exit.thread.thread, event.time);
         thread.set_exited(exit.status, event.time);
         walk::thread_exited(self, &thread, event.conditions);
+        thread.teb.store(0, Ordering::Relaxed);
         crate::ke::signal_exited(thread.kthread.header());
         // The last thread of a process can be looked up until the process is gone.
         let last = process.threads.load(Ordering::Relaxed) == 1;
@@ -155,6 +157,7 @@ impl Kernel {
         if process.origin != Origin::Cloned || self.config.choices.clones == Clones::Told {
             walk::process_exited(self, &context, &process);
         }
+        process.peb.store(0, Ordering::Relaxed);
         // The handles go after the routines were told, by the same thread (R-EXIT-01).
         self.on_thread(&context, || self.ob.handles.process_gone(process.id.0));
         if event.context.process == exit.process {
@@ -184,7 +187,8 @@ impl Kernel {
         let made = Eprocess::new(process, origin, time);
         self.ps.cid.insert(made.id.0, &made);
         if process.first_thread != ThreadId::default() {
-            self.thread_of(&made, process.first_thread, time);
+            let first = self.thread_of(&made, process.first_thread, time);
+            first.teb.store(process.teb, Ordering::Relaxed);
         }
         made
     }

@@ -10,12 +10,12 @@ use nt_abi::{
     IMAGE_PROPERTIES_SYSTEM_MODE_IMAGE,
 };
 
-use super::arguments::poison_all;
+use super::arguments::with_arguments;
 use super::lend::Lender;
 use super::process::Eprocess;
 use super::set::CONFLICTING_ARCHITECTURE;
 use super::thread::Ethread;
-use super::walk::{Call, Surroundings, in_context, invoke, with_arguments};
+use super::walk::{Call, Surroundings, in_context, invoke};
 use crate::choices::MachineTypeMismatch;
 use crate::io::file::ImageFile;
 use crate::ke::attach::Attached;
@@ -167,7 +167,6 @@ fn image_walk(
                 });
             });
         });
-        poison_all(&mut arguments.mapping);
     });
 }
 

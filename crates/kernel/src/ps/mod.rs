@@ -4,10 +4,11 @@
 //!   event ──▶ deliver.rs ──▶ walk.rs, image.rs ──▶ notify.rs (the tables) ──▶ driver routine
 //!                │ objects: process.rs thread.rs, by id: cid.rs       arguments.rs
 //!   set.rs     PsSet…/PsRemove… notify routines        query.rs  PsGet…, PsLookup…
-//!   system_thread.rs  PsCreateSystemThread
+//!   block.rs   the memory that a registration takes    system_thread.rs  PsCreateSystemThread
 //! ```
 
 mod arguments;
+mod block;
 pub mod cid;
 pub mod deliver;
 mod image;
@@ -34,6 +35,8 @@ pub(crate) struct State {
     pub(crate) cid: cid::CidTable,
     /// The three tables of notify routines.
     pub(crate) tables: Tables,
+    /// The memory behind what is in them.
+    pub(crate) blocks: block::Blocks,
     /// The threads that drivers created.
     pub(crate) system_threads: system_thread::SystemThreads,
     /// The System process, alive as long as the kernel.
@@ -45,6 +48,7 @@ impl State {
         let state = Self {
             cid: cid::CidTable::new(),
             tables: Tables::new(config),
+            blocks: block::Blocks::default(),
             system_threads: system_thread::SystemThreads::default(),
             system: process::SystemProcess::new(crate::ke::time::now()),
         };

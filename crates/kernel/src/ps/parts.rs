@@ -9,6 +9,7 @@ use nt_abi::{
 };
 
 use super::process::Eprocess;
+use super::query::user_address;
 use super::thread::Ethread;
 use crate::io::file::ImageFile;
 use crate::kernel;
@@ -89,16 +90,18 @@ pub unsafe extern "win64" fn PsGetThreadWin32Thread(_thread: &Ethread) -> *mut u
     std::ptr::null_mut()
 }
 
-/// Returns the user-mode environment block of a thread: NULL, as there is none that a driver could read. Source: public symbol lists.
+/// Returns the user-mode environment block of a thread, which is there until its exit was told (R-EXIT-04). NULL for system
+/// threads, and for those of a live source, which have none. Source: public symbol lists.
 #[export(irql any)]
-pub unsafe extern "win64" fn PsGetThreadTeb(_thread: &Ethread) -> *mut u8 {
-    std::ptr::null_mut()
+pub unsafe extern "win64" fn PsGetThreadTeb(thread: &Ethread) -> *mut u8 {
+    user_address(thread.teb.load(Ordering::Relaxed))
 }
 
-/// Returns the user-mode environment block of the current thread: NULL, as there is none. Source: public symbol lists.
+/// Returns the user-mode environment block of the current thread, or NULL. Source: public symbol lists.
 #[export(irql any)]
 pub unsafe extern "win64" fn PsGetCurrentThreadTeb() -> *mut u8 {
-    std::ptr::null_mut()
+    super::thread::current()
+        .map_or(std::ptr::null_mut(), |thread| user_address(thread.teb.load(Ordering::Relaxed)))
 }
 
 /// Switches the hard-error box of a thread off or on, and returns what it was: there are no boxes. Source: public symbol lists.

@@ -54,6 +54,8 @@ pub struct Eprocess {
     pub(crate) threads: AtomicU32,
     /// The id of the thread that exited last, still in the table: it runs the exit notification of the process.
     pub(crate) last_thread: AtomicU32,
+    /// Where its environment block is, the PEB; 0 where it has none, or not any more.
+    pub(crate) peb: AtomicU64,
     /// Where its main image is mapped; 0 until that is known.
     pub(crate) image_base: AtomicU64,
     /// A number no other process of the bench has: `PsGetProcessSequenceNumber`.
@@ -94,6 +96,7 @@ impl Eprocess {
             refused: AtomicI32::new(0),
             threads: AtomicU32::new(0),
             last_thread: AtomicU32::new(0),
+            peb: AtomicU64::new(process.peb),
             image_base: AtomicU64::new(0),
             sequence: SEQUENCE.fetch_add(1, Ordering::Relaxed),
             token: OnceLock::new(),

@@ -144,10 +144,16 @@ pub unsafe extern "win64" fn PsGetProcessWow64Process(process: &Eprocess) -> *mu
     if wow64 { std::ptr::without_provenance_mut(0x7FFD_0000) } else { std::ptr::null_mut() }
 }
 
-/// Returns the user-mode environment block of a process; NULL, as there is none that a driver could read.
+/// Returns the user-mode environment block of a process. NULL for System, for pico processes, and for the Linux processes of
+/// a live source, which have none. Source: public symbol lists.
 #[export(irql any)]
-pub unsafe extern "win64" fn PsGetProcessPeb(_process: &Eprocess) -> *mut u8 {
-    std::ptr::null_mut()
+pub unsafe extern "win64" fn PsGetProcessPeb(process: &Eprocess) -> *mut u8 {
+    user_address(process.peb.load(Ordering::Relaxed))
+}
+
+/// An address in a process's memory.
+pub(crate) fn user_address<T>(address: u64) -> *mut T {
+    std::ptr::without_provenance_mut(usize::try_from(address).unwrap_or_default())
 }
 
 /// Says whether a process is a protected one: none here is. Source: public symbol lists.

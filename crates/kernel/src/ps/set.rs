@@ -124,7 +124,7 @@ fn set_process(routine: usize, flavour: ProcessFlavour, remove: bool) -> NTSTATU
         let removed = tables.as_walker(|walker| tables.process.remove(walker, routine, flavour));
         return kernel.removed(Family::Process, routine, removed, |found| process_flavour(found.flavour));
     }
-    // The integrity check comes first: a full table does not hide it (R-REG-12).
+    // The integrity check comes first: neither low pool nor a full table hides it (R-REG-12).
     let refused = refuse_null(kernel, routine).or_else(|| match flavour {
         ProcessFlavour::Plain => {
             // Undocumented: since Windows 10 the routine must lie in a module, signed or not (C3).
@@ -133,29 +133,18 @@ fn set_process(routine: usize, flavour: ProcessFlavour, remove: bool) -> NTSTATU
         }
         ProcessFlavour::Ex | ProcessFlavour::Ex2 => kernel.integrity(routine),
     });
-    let result = match refused {
-        Some(status) => Err(status),
-        None => tables
-            .process
-            .register(request(kernel, routine, flavour, 0))
-            .map(|made| made.slot)
-            .map_err(|_: RegisterError| STATUS_INVALID_PARAMETER),
-    };
+    let result = kernel.make_registration(refused, STATUS_INVALID_PARAMETER, || {
+        tables.process.register(request(kernel, routine, flavour, 0))
+    });
     kernel.registered(Family::Process, process_flavour(flavour), routine, result)
 }
 
 fn set_image(routine: usize, flavour: ImageFlavour, flags: usize) -> NTSTATUS {
     let kernel = kernel();
-    let result = match refuse_null(kernel, routine) {
-        Some(status) => Err(status),
-        None => kernel
-            .ps
-            .tables
-            .image
-            .register(request(kernel, routine, flavour, flags))
-            .map(|made| made.slot)
-            .map_err(|_: RegisterError| STATUS_INSUFFICIENT_RESOURCES),
-    };
+    let result =
+        kernel.make_registration(refuse_null(kernel, routine), STATUS_INSUFFICIENT_RESOURCES, || {
+            kernel.ps.tables.image.register(request(kernel, routine, flavour, flags))
+        });
     let shown = if flavour == ImageFlavour::Ex { Flavour::Ex } else { Flavour::Plain };
     kernel.registered(Family::Image, shown, routine, result)
 }
@@ -167,16 +156,9 @@ fn set_thread(routine: usize, flavour: ThreadFlavour) -> NTSTATUS {
         && kernel.config.choices.thread_routine_integrity == ThreadRoutineIntegrity::Required;
     let refused =
         refuse_null(kernel, routine).or_else(|| if checked { kernel.integrity(routine) } else { None });
-    let result = match refused {
-        Some(status) => Err(status),
-        None => kernel
-            .ps
-            .tables
-            .thread
-            .register(request(kernel, routine, flavour, 0))
-            .map(|made| made.slot)
-            .map_err(|_: RegisterError| STATUS_INSUFFICIENT_RESOURCES),
-    };
+    let result = kernel.make_registration(refused, STATUS_INSUFFICIENT_RESOURCES, || {
+        kernel.ps.tables.thread.register(request(kernel, routine, flavour, 0))
+    });
     kernel.registered(Family::Thread, thread_flavour(flavour), routine, result)
 }
 
@@ -216,6 +198,29 @@ impl Kernel {
         Some(STATUS_ACCESS_DENIED)
     }
 
+    /// Registers what nothing refused: first its block is allocated, and then a slot is looked for (R-REG-12), so that low
+    /// pool is said before a full table is. What fails leaves nothing (R-REG-11).
+    fn make_registration<F: notify::Family>(
+        &self,
+        refused: Option<NTSTATUS>,
+        full: NTSTATUS,
+        register: impl FnOnce() -> Result<Registration<F>, RegisterError>,
+    ) -> Result<usize, NTSTATUS> {
+        if let Some(status) = refused {
+            return Err(status);
+        }
+        if !self.ps.blocks.add(&self.ex.pool) {
+            return Err(STATUS_INSUFFICIENT_RESOURCES);
+        }
+        match register() {
+            Ok(made) => Ok(made.slot),
+            Err(RegisterError::Full | RegisterError::Duplicate) => {
+                self.ps.blocks.remove(&self.ex.pool);
+                Err(full)
+            }
+        }
+    }
+
     /// Writes down how a registration went, and says it to the driver.
     fn registered(
         &self,
@@ -250,6 +255,9 @@ impl Kernel {
         result: Result<Registration<F>, RemoveError>,
         flavour: impl Fn(&Registration<F>) -> Flavour,
     ) -> NTSTATUS {
+        if result.is_ok() {
+            self.ps.blocks.remove(&self.ex.pool);
+        }
         let (status, slot, flavour) = match &result {
             Ok(found) => (STATUS_SUCCESS, u8::try_from(found.slot).ok(), flavour(found)),
             Err(RemoveError::NotRegistered) => (self.not_registered(family), None, Flavour::Plain),

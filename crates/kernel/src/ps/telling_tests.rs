@@ -145,7 +145,7 @@ fn exit() -> Event<'static> {
 }
 
 fn begins() -> Event<'static> {
-    event(CREATOR, EventKind::ThreadCreate(Thread { thread: FIRST }))
+    event(CREATOR, EventKind::ThreadCreate(Thread::new(FIRST)))
 }
 
 fn ends() -> Event<'static> {

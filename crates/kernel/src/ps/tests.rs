@@ -73,7 +73,7 @@ fn in_process(process: u32, kind: EventKind<'static>) -> Event<'static> {
 fn life(kernel: &Kernel, process: u32) -> Option<crate::Refusal> {
     let thread = ClientId { process: ProcessId(process), thread: ThreadId(process + 4) };
     let refused = kernel.deliver_event(&creation(process));
-    kernel.deliver_event(&Event { kind: EventKind::ThreadCreate(Thread { thread }), ..creation(process) });
+    kernel.deliver_event(&Event { kind: EventKind::ThreadCreate(Thread::new(thread)), ..creation(process) });
     let mapped = Image {
         process: ProcessId(process),
         name: Some(Name::from_unix("/bin/true")),
@@ -345,9 +345,8 @@ fn ids_that_are_used_again_lead_to_what_has_them_now() {
             assert!(kernel.ps.cid.lookup::<Eprocess>(id, &PROCESS_TYPE).is_none(), "{id}");
         }
         // A thread whose exit was lost does not hide the process that has its id.
-        let lost = EventKind::ThreadCreate(Thread {
-            thread: ClientId { process: ProcessId(100), thread: ThreadId(500) },
-        });
+        let lost =
+            EventKind::ThreadCreate(Thread::new(ClientId { process: ProcessId(100), thread: ThreadId(500) }));
         kernel.deliver_event(&Event { kind: lost, ..creation(500) });
         kernel.deliver_event(&creation(500));
         assert!(kernel.ps.cid.lookup::<Eprocess>(500, &PROCESS_TYPE).is_some());

@@ -1,7 +1,7 @@
 //! Thread objects.
 
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use event::{ClientId, ThreadId, Time};
@@ -32,6 +32,8 @@ pub struct Ethread {
     pub(crate) create_time: Time,
     exit_time: AtomicI64,
     exit_status: AtomicI32,
+    /// Where its environment block is, the TEB; 0 where it has none, or not any more (R-EXIT-04).
+    pub(crate) teb: AtomicU64,
     /// Whether it runs in the kernel only.
     pub(crate) system: bool,
     /// Where a system thread began; 0 for others.
@@ -61,6 +63,7 @@ impl Ethread {
             create_time,
             exit_time: AtomicI64::new(0),
             exit_status: AtomicI32::new(nt_abi::STATUS_PENDING.0),
+            teb: AtomicU64::new(0),
             system,
             start,
             top_level_irp: AtomicPtr::new(std::ptr::null_mut()),

@@ -1,7 +1,5 @@
 //! One walk of one table for one event: the calls, and what surrounds each.
 
-use std::cell::RefCell;
-
 use event::{Body, Conditions, DriverId, Family, Notification, Subsystem};
 use machine::Irql;
 use notify::{ProcessFlavour, Registration, ThreadFlavour};
@@ -10,7 +8,7 @@ use nt_abi::{
     PS_CREATE_NOTIFY_IS_SUBSYSTEM_PROCESS, STATUS_SUCCESS,
 };
 
-use super::arguments::{NameBuffer, poison_all};
+use super::arguments::{Arguments, report_late_writes, with_arguments};
 use super::lend::Lender;
 use super::process::Eprocess;
 use super::set::owner_of;
@@ -27,31 +25,6 @@ pub(crate) struct Outcome {
     pub(crate) status: NTSTATUS,
     /// The driver that wrote the status last.
     pub(crate) driver: Option<DriverId>,
-}
-
-/// One processor's arguments, used again for each event.
-#[derive(Default)]
-pub(super) struct Arguments {
-    pub(super) image: NameBuffer,
-    pub(super) command_line: NameBuffer,
-    pub(super) file: Option<crate::ob::Ref<ImageFile>>,
-    pub(super) creation: PS_CREATE_NOTIFY_INFO,
-    pub(super) mapping: nt_abi::IMAGE_INFO_EX,
-}
-
-thread_local! {
-    /// A nested event finds this taken and makes its own: the outer call still uses these.
-    static ARGUMENTS: RefCell<Option<Box<Arguments>>> = const { RefCell::new(None) };
-}
-
-/// Lends the processor's arguments out.
-pub(super) fn with_arguments<T>(use_them: impl FnOnce(&mut Arguments) -> T) -> T {
-    let mut arguments = ARGUMENTS.take().unwrap_or_default();
-    let result = use_them(&mut arguments);
-    arguments.image.poison();
-    arguments.command_line.poison();
-    ARGUMENTS.set(Some(arguments));
-    result
 }
 
 /// An id as drivers see it: a handle-sized number, zero-extended (R-CB-02).
@@ -111,7 +84,6 @@ pub(crate) fn process_created(
                 });
             });
         });
-        poison_all(&mut arguments.creation);
         outcome
     })
 }
@@ -308,6 +280,7 @@ impl<'a> Call<'a> {
         found: &Registration<F>,
     ) -> Self {
         let driver = owner_of(found.owner);
+        report_late_writes(kernel, None);
         let before = io::enter_driver(driver, found.routine as u64, Some(family));
         Self {
             kernel,
@@ -328,6 +301,7 @@ impl<'a> Call<'a> {
         let elapsed = crate::ke::time::monotonic().saturating_sub(self.began);
         check_locks(self.kernel, self.locks);
         check_balance(self.kernel, self.thread, (self.irql, self.apcs), self.routine, "a notify routine");
+        report_late_writes(self.kernel, self.driver.map(|driver| (driver, self.routine)));
         io::leave_driver(self.before);
         self.kernel.record(Body::Notification(Notification {
             driver: self.driver.unwrap_or_default(),

@@ -9,7 +9,7 @@ use export_macro::export;
 
 use super::alias::alias;
 use crate::ex::pool::{Allocation, Kind, Tag};
-use crate::{io, kernel};
+use crate::io;
 
 /// The tag of strings that the library allocates.
 const TAG: Tag = Tag(u32::from_le_bytes(*b"RtlS"));
@@ -17,7 +17,7 @@ const TAG: Tag = Tag(u32::from_le_bytes(*b"RtlS"));
 /// Paged pool memory in the name of the driver that called.
 pub(crate) fn allocate(size: usize) -> Option<NonNull<u8>> {
     let what = Allocation { size: size.max(1), tag: TAG, kind: Kind::Paged, owner: io::current_driver() };
-    kernel().ex.pool.allocate(what, true)
+    crate::ex::allocate(what, true)
 }
 
 /// Frees what [`allocate`] gave, or what a driver says that it did.

@@ -4,9 +4,9 @@ use export_macro::export;
 use nt_abi::{NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, STATUS_NOT_FOUND, STATUS_SUCCESS, UNICODE_STRING};
 
 use crate::ex::pool::{Allocation, Kind, Tag};
+use crate::io;
 use crate::ps::process::Eprocess;
 use crate::rtl::unicode::{put, short};
-use crate::{io, kernel};
 
 /// The tag that names have in the pool.
 const TAG: Tag = Tag(u32::from_le_bytes(*b"SeNm"));
@@ -26,7 +26,7 @@ pub unsafe extern "win64" fn SeLocateProcessImageName(
     };
     let size = size_of::<UNICODE_STRING>() + text.len() * 2 + 2;
     let what = Allocation { size, tag: TAG, kind: Kind::Paged, owner: io::current_driver() };
-    let Some(memory) = kernel().ex.pool.allocate(what, true) else { return STATUS_INSUFFICIENT_RESOURCES };
+    let Some(memory) = crate::ex::allocate(what, true) else { return STATUS_INSUFFICIENT_RESOURCES };
     let string = memory.as_ptr().cast::<UNICODE_STRING>();
     // SAFETY: room for the string, its characters and a NUL; the driver's variable.
     unsafe {

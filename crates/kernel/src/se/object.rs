@@ -116,7 +116,7 @@ fn descriptor(wanted: u32) -> Vec<u8> {
 /// Puts a descriptor into pool memory.
 fn allocated(bytes: &[u8]) -> Option<*mut SECURITY_DESCRIPTOR> {
     let what = Allocation { size: bytes.len(), tag: TAG, kind: Kind::Paged, owner: io::current_driver() };
-    let memory = kernel().ex.pool.allocate(what, true)?;
+    let memory = crate::ex::allocate(what, true)?;
     // SAFETY: just allocated with that size.
     unsafe { memory.as_ptr().copy_from(bytes.as_ptr(), bytes.len()) };
     Some(memory.as_ptr().cast())

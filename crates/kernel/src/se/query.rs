@@ -167,7 +167,7 @@ pub unsafe extern "win64" fn SeQueryInformationToken(
         }
         let what =
             Allocation { size: answer.size(), tag: TAG, kind: Kind::Paged, owner: io::current_driver() };
-        let Some(memory) = kernel().ex.pool.allocate(what, true) else {
+        let Some(memory) = crate::ex::allocate(what, true) else {
             information.write_unaligned(null_mut());
             return STATUS_INSUFFICIENT_RESOURCES;
         };

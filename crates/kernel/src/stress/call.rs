@@ -168,7 +168,7 @@ fn somebody_creates_a_thread() {
         kind,
         conditions: Conditions::default(),
     };
-    kernel.deliver_event(&event(EventKind::ThreadCreate(Thread { thread })));
+    kernel.deliver_event(&event(EventKind::ThreadCreate(Thread::new(thread))));
     let exit = EventKind::ThreadExit(ThreadExit { thread, status: STATUS_SUCCESS });
     kernel.deliver_event(&Event { context: thread, ..event(exit) });
 }

@@ -111,7 +111,7 @@ impl Life {
             self.exit(own);
             return;
         }
-        self.tell(self.creator, EventKind::ThreadCreate(Thread { thread: own }));
+        self.tell(self.creator, EventKind::ThreadCreate(Thread::new(own)));
         let seen = (!self.one_in(6)).then_some(image);
         self.image(own, seen, 0x1_4000_0000, 0x6000);
         self.image(own, Some(Name { nt: NTDLL.into(), host: None }), 0x7FFE_0000_0000, 0x1F_8000);
@@ -121,7 +121,7 @@ impl Life {
         let mut second = None;
         if self.one_in(3) {
             let thread = ClientId { process: own.process, thread: ThreadId(new_id()) };
-            self.tell(own, EventKind::ThreadCreate(Thread { thread }));
+            self.tell(own, EventKind::ThreadCreate(Thread::new(thread)));
             second = Some(thread);
         }
         let child = if depth == 0 && self.one_in(4) { self.begin_child(own) } else { None };
@@ -151,7 +151,7 @@ impl Life {
             self.exit(child);
             return None;
         }
-        self.tell(parent, EventKind::ThreadCreate(Thread { thread: child }));
+        self.tell(parent, EventKind::ThreadCreate(Thread::new(child)));
         Some(child)
     }
 

@@ -1,5 +1,7 @@
 //! Processes and threads by handle.
 
+use std::sync::atomic::Ordering;
+
 use export_macro::export;
 use nt_abi::{
     CLIENT_ID, HANDLE, KERNEL_USER_TIMES, NTSTATUS, OBJECT_ATTRIBUTES, PROCESS_BASIC_INFORMATION,
@@ -19,6 +21,7 @@ use crate::ob::name::units;
 use crate::ob::object::Object;
 use crate::ob::query::write_name;
 use crate::ps::process::{Eprocess, PROCESS_TYPE};
+use crate::ps::query::user_address;
 use crate::ps::thread::{Ethread, THREAD_TYPE};
 
 fn id_of(handle: HANDLE) -> Option<u32> {
@@ -198,6 +201,7 @@ pub unsafe extern "win64" fn ZwQueryInformationProcess(
     let answer = match class {
         ProcessBasicInformation => bytes(&PROCESS_BASIC_INFORMATION {
             ExitStatus: process.exit_status(),
+            PebBaseAddress: user_address(process.peb.load(Ordering::Relaxed)),
             AffinityMask: 1,
             BasePriority: 8,
             UniqueProcessId: process.id.0 as usize,
@@ -276,6 +280,7 @@ pub unsafe extern "win64" fn ZwQueryInformationThread(
     let answer = match class {
         nt_abi::ThreadBasicInformation => bytes(&THREAD_BASIC_INFORMATION {
             ExitStatus: thread.exit_status(),
+            TebBaseAddress: user_address(thread.teb.load(Ordering::Relaxed)),
             ClientId: CLIENT_ID {
                 UniqueProcess: number(thread.process.id.0),
                 UniqueThread: number(thread.id.0),
@@ -288,7 +293,7 @@ pub unsafe extern "win64" fn ZwQueryInformationThread(
         nt_abi::ThreadTimes => times(thread.create_time.0, thread.exit_time().0),
         START_ADDRESS => thread.start.to_le_bytes().to_vec(),
         LAST_OF_PROCESS => {
-            let threads = thread.process.threads.load(std::sync::atomic::Ordering::Relaxed);
+            let threads = thread.process.threads.load(Ordering::Relaxed);
             u32::from(threads == 1).to_le_bytes().to_vec()
         }
         TERMINATED => u32::from(thread.exit_time().0 != 0).to_le_bytes().to_vec(),

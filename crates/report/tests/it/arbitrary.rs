@@ -95,6 +95,7 @@ fn a_process() -> BoxedStrategy<Process<'static>> {
                 architecture,
                 subsystem,
                 inherits_no_handles,
+                ..Process::default()
             }
         })
         .boxed()
@@ -118,7 +119,7 @@ fn event_kind() -> BoxedStrategy<EventKind<'static>> {
         a_process().prop_map(EventKind::ProcessCreate),
         (process(), status())
             .prop_map(|(process, status)| EventKind::ProcessExit(ProcessExit { process, status })),
-        client().prop_map(|thread| EventKind::ThreadCreate(Thread { thread })),
+        client().prop_map(|thread| EventKind::ThreadCreate(Thread::new(thread))),
         (client(), status())
             .prop_map(|(thread, status)| EventKind::ThreadExit(ThreadExit { thread, status })),
         image().prop_map(EventKind::ImageLoad),

@@ -140,7 +140,7 @@ pub(crate) fn story() -> Vec<Record<'static>> {
         ))),
         process_call(3_131, CALLBOARD, SENSOR, Some(ok)),
         at(3_135, CALLBOARD, Body::Verdict { process: SH.process, status: ok, driver: None }),
-        event(3_140, CALLBOARD, EventKind::ThreadCreate(Thread { thread: SH })),
+        event(3_140, CALLBOARD, EventKind::ThreadCreate(Thread::new(SH))),
         thread_call(3_148, CALLBOARD, SENSOR),
         event(3_190, SH, image(SH, "/usr/bin/dash", 0x5581_c2a0_0000, 0x21000)),
         image_call(3_199, SH, SENSOR),

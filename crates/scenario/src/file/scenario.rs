@@ -22,6 +22,9 @@ pub struct Scenario {
     /// How pool memory is given out.
     #[serde(default)]
     pub pool: Pool,
+    /// Whether drivers count as linked with /INTEGRITYCHECK, whatever their headers say.
+    #[serde(default)]
+    pub force_integrity: bool,
     /// Points that documents leave open: `{ duplicate-process-routine = "accept" }`; `callboard profiles --choices`
     /// lists them.
     #[serde(default)]

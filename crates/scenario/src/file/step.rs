@@ -37,6 +37,8 @@ pub struct Step {
     pub write: Option<At<Write>>,
     /// Time goes by: timers of drivers expire.
     pub advance: Option<At<Advance>>,
+    /// Pool becomes low: the next allocation of a driver fails, or all from now on; or there is enough again.
+    pub low_pool: Option<At<LowPool>>,
     /// A driver is loaded, one that has `later = true` or was unloaded.
     pub load: Option<At<String>>,
     /// A driver is unloaded.
@@ -296,6 +298,18 @@ pub struct Write {
     pub device: At<String>,
     /// What is written.
     pub input: Bytes,
+}
+
+/// Which allocations of drivers fail. What a driver registers needs pool as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LowPool {
+    /// The next one.
+    Next,
+    /// All from now on.
+    All,
+    /// None.
+    Off,
 }
 
 /// Time that goes by.

@@ -145,7 +145,7 @@ impl Tracer<'_> {
             ..event::Process::default()
         };
         self.push(creator, EventKind::ProcessCreate(create));
-        self.push(creator, EventKind::ThreadCreate(Thread { thread: client(tid, tid) }));
+        self.push(creator, EventKind::ThreadCreate(Thread::new(client(tid, tid))));
         for seen in [&fresh.main, &fresh.interpreter].into_iter().flatten() {
             self.push_image((tid, tid), seen);
         }
@@ -227,7 +227,7 @@ impl Tracer<'_> {
             task.told = true;
         }
         self.ensure_told(pid);
-        self.push((pid, tid), EventKind::ThreadCreate(Thread { thread: client(pid, made) }));
+        self.push((pid, tid), EventKind::ThreadCreate(Thread::new(client(pid, made))));
         self.deliver(tid, After::Fork(made));
     }
 

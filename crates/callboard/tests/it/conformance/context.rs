@@ -101,6 +101,7 @@ fn r_ord_01_r_ctx_01_r_img_01_context_conforms_on_every_profile() {
         let said = suite.end();
         said.passes(380).covers(&[
             "R-ORD-01",
+            "R-EXIT-04",
             "R-ORD-02",
             "R-ORD-03",
             "R-ORD-05",

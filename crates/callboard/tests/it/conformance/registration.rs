@@ -1,17 +1,22 @@
 //! Registration and removal, as a driver finds them on every profile.
 
 use callboard::Profile;
+use callboard::bench::LowPool;
 use kernel::choices::DuplicateProcessRoutine;
 
 use super::suite::{Said, Suite};
 
 fn run(name: &str, profile: Profile, accept_duplicates: bool) -> Said {
-    Suite::load(name, profile, |config| {
+    let mut suite = Suite::load(name, profile, |config| {
         if accept_duplicates {
             config.choices.duplicate_process_routine = DuplicateProcessRoutine::Accept;
         }
-    })
-    .end()
+    });
+    suite.phase(1);
+    suite.bench.set_low_pool(LowPool::ALL).unwrap();
+    suite.phase(2);
+    suite.bench.set_low_pool(LowPool::PLENTY).unwrap();
+    suite.end()
 }
 
 /// What the driver found out about the tables, exactly: on a bench nobody else has registered.
@@ -25,7 +30,8 @@ fn has_the_slots_of(said: &Said, profile: Profile) {
 fn r_reg_05_r_reg_11_registration_conforms_on_every_profile() {
     for profile in Profile::ALL {
         let said = run("registration", profile, false);
-        said.passes(66).covers(&[
+        said.passes(83).covers(&[
+            "S-IMGEX-6",
             "R-REG-01",
             "R-REG-05",
             "R-REG-06",
@@ -38,6 +44,7 @@ fn r_reg_05_r_reg_11_registration_conforms_on_every_profile() {
             "R-REG-14",
             "R-REG-16",
             "R-INT-01",
+            "R-INT-02",
             "R-INT-03",
             "R-RACE-01",
             "R-RACE-05",
@@ -46,7 +53,7 @@ fn r_reg_05_r_reg_11_registration_conforms_on_every_profile() {
         assert_eq!(said.note("build"), profile.build() as usize);
         has_the_slots_of(&said, profile);
         if profile >= Profile::Win10_1709 {
-            said.passes(98).covers(&["R-REG-02", "R-REG-15", "R-EXIT-07"]);
+            said.passes(119).covers(&["R-REG-02", "R-REG-15", "R-EXIT-07"]);
         }
     }
 }
@@ -55,7 +62,7 @@ fn r_reg_05_r_reg_11_registration_conforms_on_every_profile() {
 fn r_int_01_r_reg_12_registration_conforms_without_force_integrity() {
     for profile in [Profile::Win7Sp1, Profile::Win81, Profile::Win10_1507, Profile::Win11_24H2] {
         let said = run("registration-nointegrity", profile, false);
-        said.passes(63).covers(&["R-INT-01", "R-INT-03", "R-REG-12", "R-REG-13"]);
+        said.passes(80).covers(&["S-IMGEX-6", "R-INT-01", "R-INT-02", "R-INT-03", "R-REG-12", "R-REG-13"]);
         assert_eq!(said.note("integrity"), 0);
         has_the_slots_of(&said, profile);
     }
@@ -84,6 +91,6 @@ fn r_reg_07_r_reg_14_both_answers_to_c1_conform() {
     let documented = run("registration", Profile::Win11_24H2, false);
     assert!(documented.has("ok", REFUSED) && !documented.has("todo", ACCEPTED));
     let observed = run("registration", Profile::Win11_24H2, true);
-    observed.passes(98);
+    observed.passes(119);
     assert!(observed.has("todo", ACCEPTED) && !observed.has("ok", REFUSED));
 }

@@ -42,6 +42,9 @@ pub(super) fn act(suite: &mut Suite, profile: Profile) {
     let quiet = suite.bench.process(r"C:\Conformance\conformance-quiet.exe").without_command_line();
     let quiet = quiet.create().unwrap();
     suite.bench.exit_process(&quiet, EXIT_STATUS).unwrap();
+    let mixed = suite.bench.process(r"C:\Conformance\conformance-MiXeD.exe").create().unwrap();
+    suite.bench.map_image(&mixed, r"C:\Conformance\conformance-MiXeD.dll").unwrap();
+    suite.bench.exit_process(&mixed, EXIT_STATUS).unwrap();
     let section = suite.bench.process(r"C:\Conformance\conformance-section.exe").first_thread_by(shell);
     let section = section.create().unwrap();
     suite.bench.exit_process(&section, EXIT_STATUS).unwrap();
@@ -49,7 +52,7 @@ pub(super) fn act(suite: &mut Suite, profile: Profile) {
         let pico = suite.bench.process("/bin/conformance-pico").subsystem(Subsystem::Wsl).create().unwrap();
         suite.bench.exit_process(&pico, EXIT_STATUS).unwrap();
     }
-    suite.bench.load_kernel_image(r"\SystemRoot\System32\drivers\conformance-kernel.sys").unwrap();
+    suite.bench.load_kernel_image(r"\SystemRoot\System32\drivers\Conformance-Kernel.SYS").unwrap();
 }
 
 fn map_images(suite: &mut Suite, process: &Process) {
@@ -102,6 +105,7 @@ fn r_pci_02_r_veto_04_r_ii_03_structures_conform_on_every_profile() {
             "R-FN-03",
             "R-FN-04",
             "R-FN-06",
+            "R-FN-07",
             "R-FN-08",
             "R-IMG-01",
             "R-ORD-06",

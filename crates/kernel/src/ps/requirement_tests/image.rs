@@ -81,6 +81,65 @@ fn r_fn_06_r_img_01_a_driver_has_the_name_it_is_loaded_by_and_process_0() {
     });
 }
 
+/// The letters of a file's name, in the order in which routines hear of them.
+fn names_of(kernel: &Kernel, path: &str) -> Vec<String> {
+    watch_processes(kernel, |slot, process, _, info| {
+        if let (0, Some(info)) = (slot, info) {
+            // SAFETY: valid during the call; both are there for this process.
+            let (image, line, file) =
+                unsafe { (&*info.ImageFileName, &*info.CommandLine, &*info.FileObject) };
+            see(crate::rtl::text_of(image));
+            see(crate::rtl::text_of(line));
+            see(crate::rtl::text_of(&file.FileName));
+            // SAFETY: the process is valid during the call, and its name has 15 letters at most.
+            let short = unsafe {
+                let short = crate::ps::query::PsGetProcessImageFileName(process);
+                std::ffi::CStr::from_ptr(short.cast()).to_string_lossy()
+            };
+            see(short);
+        }
+    });
+    watch_images(kernel, 0, |slot, name, _, info| {
+        if slot == 0 {
+            // SAFETY: valid during the call; the image has a file.
+            let file = unsafe { &*extended(info).FileObject };
+            see(format!("{} of {}", text(name), crate::rtl::text_of(&file.FileName)));
+        }
+    });
+    let name = || Some(Name::from_nt(path));
+    let process =
+        Process { image: name(), command_line: Some(format!("\"{path}\" /Q").into()), ..a_process(200) };
+    create(kernel, process);
+    map(kernel, only_thread(200), Image { name: name(), ..an_image(200) });
+    map(kernel, only_thread(200), Image { name: name(), base: 0x6000_0000, ..an_image(200) });
+    let loader = crate::ps::thread::current().unwrap();
+    driver_mapped(kernel, loader, 0x1234_0000, 0x6000, r"\SystemRoot\System32\Drivers\MiXeD.SYS");
+    seen()
+}
+
+#[test]
+fn r_fn_07_names_keep_the_case_of_their_letters_under_every_profile() {
+    const ON_VOLUME: &str = r"\WinDOWS\System32\MiXeD.eXe";
+    for profile in Profile::ALL {
+        crate::testing::with_kernel(Config { profile, ..Config::default() }, |kernel, _| {
+            seen();
+            let device = format!(r"\Device\HarddiskVolume1{ON_VOLUME}");
+            let later = if profile < Profile::Win10_1507 { ON_VOLUME } else { &device };
+            let expected = [
+                format!(r"\??\c:{ON_VOLUME}"),
+                format!("\"c:{ON_VOLUME}\" /Q"),
+                ON_VOLUME.to_owned(),
+                "MiXeD.eXe".to_owned(),
+                format!("{device} of {ON_VOLUME}"),
+                format!("{later} of {ON_VOLUME}"),
+                r"\SystemRoot\System32\Drivers\MiXeD.SYS of \SystemRoot\System32\Drivers\MiXeD.SYS"
+                    .to_owned(),
+            ];
+            assert_eq!(names_of(kernel, &format!("c:{ON_VOLUME}")), expected, "{profile}");
+        });
+    }
+}
+
 unsafe extern "win64" fn refuses(_: usize, _: usize, _: usize) -> u64 {
     0xC000_0022
 }

@@ -231,3 +231,45 @@ fn r_ord_03_a_process_that_never_had_a_thread_is_told_of_by_who_drops_it() {
         assert_eq!((look_up(200).0, look_up(104).1), (STATUS_INVALID_CID, STATUS_SUCCESS));
     });
 }
+
+#[test]
+fn r_exit_04_the_teb_is_there_in_a_threads_exit_call_and_not_afterwards() {
+    use crate::ps::parts::{PsGetCurrentThreadTeb, PsGetThreadTeb};
+    use crate::ps::query::PsGetProcessPeb;
+    use crate::ps::thread::THREAD_TYPE;
+    with_kernel(|kernel, _| {
+        watch_threads(kernel, ThreadFlavour::Plain, |_, id, create| {
+            let thread: crate::ob::Ref<Ethread> =
+                crate::kernel().ps.cid.lookup(u32::try_from(id).unwrap(), &THREAD_TYPE).unwrap();
+            // SAFETY: kernel routines called as a driver would.
+            let (own, current, peb) = unsafe {
+                (PsGetThreadTeb(&thread), PsGetCurrentThreadTeb(), PsGetProcessPeb(&thread.process))
+            };
+            see(format!("{create} {own:p} {current:p} {peb:p}"));
+        });
+        let mut keep = None;
+        for (peb, teb) in [(0xD000, 0x10_000), (0, 0)] {
+            create(kernel, Process { peb, teb, ..a_process(200) });
+            let made = Thread { thread: only_thread(200), teb };
+            kernel.deliver_event(&event(CREATOR, 2, EventKind::ThreadCreate(made)));
+            keep = keep.or_else(|| kernel.ps.cid.lookup::<Ethread>(204, &THREAD_TYPE));
+            exit_thread(kernel, 200, STATUS_SUCCESS);
+            exit(kernel, 200, STATUS_SUCCESS);
+        }
+        let kept = keep.unwrap();
+        // SAFETY: as above.
+        unsafe {
+            assert!(PsGetThreadTeb(&kept).is_null() && PsGetProcessPeb(&kept.process).is_null());
+            assert!(PsGetCurrentThreadTeb().is_null(), "a system thread");
+            assert!(PsGetProcessPeb(&kernel.ps.system.0).is_null());
+        }
+        let expected = [
+            "true 0x10000 0x0 0xd000",
+            "false 0x10000 0x10000 0xd000",
+            // A source that knows of none.
+            "true 0x0 0x0 0x0",
+            "false 0x0 0x0 0x0",
+        ];
+        assert_eq!(seen(), expected);
+    });
+}

@@ -151,7 +151,7 @@ fn create(kernel: &Kernel, process: Process<'static>) -> Option<crate::Refusal> 
 
 fn create_thread(kernel: &Kernel, process: u32) {
     let thread = only_thread(process);
-    kernel.deliver_event(&event(CREATOR, 2, EventKind::ThreadCreate(Thread { thread })));
+    kernel.deliver_event(&event(CREATOR, 2, EventKind::ThreadCreate(Thread::new(thread))));
 }
 
 fn map(kernel: &Kernel, context: ClientId, image: Image<'static>) {

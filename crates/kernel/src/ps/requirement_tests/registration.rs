@@ -87,3 +87,80 @@ fn s_imgex_12_s_imgex_13_s_procex_15_the_routines_exist_since_their_windows() {
         assert_eq!(newer, profile >= Profile::Win10_1703, "{profile}");
     }
 }
+
+/// Runs a test as a driver whose image asks for integrity checks; what it is given are addresses in that image.
+fn as_a_driver(test: impl FnOnce(&'static Kernel, &dyn Fn(usize) -> usize)) {
+    const MINIMAL: &[u8] = include_bytes!("../../../../../drivers/bin/minimal.sys");
+    crate::testing::with_kernel(Config::default(), |kernel, _| {
+        let id = kernel.load_driver("minimal", "minimal.sys", MINIMAL).unwrap();
+        let base = kernel.io.driver(id).unwrap().base;
+        crate::io::driver::as_driver(Some(id), 0, || test(kernel, &|number| base + number));
+    });
+}
+
+#[test]
+fn s_imgex_6_where_pool_is_low_no_registration_succeeds_and_none_leaves_a_trace() {
+    // SAFETY: kernel routines called as a driver would; nothing is called.
+    as_a_driver(|kernel, at| unsafe {
+        let register = || {
+            [
+                PsSetCreateProcessNotifyRoutine(at(1), 0),
+                PsSetCreateProcessNotifyRoutineEx(at(2), 0),
+                PsSetCreateProcessNotifyRoutineEx2(0, at(3), 0),
+                PsSetLoadImageNotifyRoutine(at(1)),
+                PsSetLoadImageNotifyRoutineEx(at(2), 1),
+                PsSetCreateThreadNotifyRoutine(at(1)),
+                PsSetCreateThreadNotifyRoutineEx(0, at(2)),
+                PsSetCreateThreadNotifyRoutineEx(1, at(3)),
+            ]
+        };
+        kernel.set_low_pool(crate::LowPool::ALL);
+        assert_eq!(register(), [STATUS_INSUFFICIENT_RESOURCES; 8]);
+        assert_eq!(PsSetLoadImageNotifyRoutineEx(at(2), 2), STATUS_INVALID_PARAMETER_2, "checked before");
+        let tables = &kernel.ps.tables;
+        assert!(tables.process.is_empty() && tables.image.is_empty() && tables.thread.is_empty());
+        kernel.set_low_pool(crate::LowPool { after: 1, failures: 1 });
+        let [first, second, rest @ ..] = register();
+        assert_eq!((first, second), (STATUS_SUCCESS, STATUS_INSUFFICIENT_RESOURCES));
+        assert_eq!(rest, [STATUS_SUCCESS; 6]);
+    });
+}
+
+#[test]
+fn s_imgex_6_each_registration_has_a_block_of_pool_until_it_is_removed() {
+    use crate::ex::pool::Kind;
+    // SAFETY: as above.
+    as_a_driver(|kernel, at| unsafe {
+        let blocks = || kernel.ps.blocks.all(&kernel.ex.pool);
+        assert_eq!(PsSetCreateProcessNotifyRoutine(at(1), 0), STATUS_SUCCESS);
+        assert_eq!(PsSetCreateProcessNotifyRoutine(at(1), 0), STATUS_INVALID_PARAMETER, "a duplicate");
+        assert_eq!(PsSetLoadImageNotifyRoutine(at(1)), STATUS_SUCCESS);
+        let block = Some((0x18, "Cbrb".to_owned(), Kind::NonPaged));
+        assert_eq!(blocks(), [block.clone(), block.clone()]);
+        assert_eq!(PsSetCreateProcessNotifyRoutine(at(2), 1), STATUS_PROCEDURE_NOT_FOUND);
+        assert_eq!(PsRemoveLoadImageNotifyRoutine(at(1)), STATUS_SUCCESS);
+        assert_eq!(blocks(), [block]);
+        let owned = kernel.ex.pool.owned_by(crate::io::current_driver().unwrap());
+        assert!(owned.is_empty(), "no leak of the driver's: {owned:?}");
+        assert_eq!(PsSetCreateProcessNotifyRoutine(at(1), 1), STATUS_SUCCESS);
+        assert_eq!(blocks(), []);
+    });
+}
+
+#[test]
+fn r_reg_12_low_pool_is_said_after_integrity_and_before_a_full_table() {
+    // SAFETY: as above.
+    as_a_driver(|kernel, at| unsafe {
+        for number in 0..64 {
+            assert_eq!(PsSetCreateProcessNotifyRoutineEx(at(number), 0), STATUS_SUCCESS);
+        }
+        assert_eq!(PsSetCreateProcessNotifyRoutineEx(at(64), 0), STATUS_INVALID_PARAMETER, "full");
+        kernel.set_low_pool(crate::LowPool::ALL);
+        assert_eq!(PsSetCreateProcessNotifyRoutineEx(at(64), 0), STATUS_INSUFFICIENT_RESOURCES);
+        assert_eq!(PsSetCreateProcessNotifyRoutineEx(somewhere(1), 0), STATUS_ACCESS_DENIED);
+        assert_eq!(PsSetCreateProcessNotifyRoutine(somewhere(1), 0), STATUS_ACCESS_DENIED, "no module");
+        for number in 0..64 {
+            assert_eq!(PsSetCreateProcessNotifyRoutineEx(at(number), 1), STATUS_SUCCESS, "needs no pool");
+        }
+    });
+}

@@ -77,6 +77,44 @@ fn r_veto_07_r_veto_08_r_veto_09_of_a_refused_process_only_the_exit_follows() {
     });
 }
 
+/// Where the routine's structure was.
+static KEPT: std::sync::atomic::AtomicPtr<PS_CREATE_NOTIFY_INFO> =
+    std::sync::atomic::AtomicPtr::new(std::ptr::null_mut());
+
+#[test]
+fn r_veto_10_what_is_written_after_the_call_refuses_nobody_and_is_found() {
+    use std::sync::atomic::Ordering;
+    with_kernel(|kernel, records| {
+        watch_processes(kernel, |slot, process, _, info| match info {
+            Some(info) => {
+                see(format!("{slot} create {:#x}", info.CreationStatus.0));
+                KEPT.store(info, Ordering::Relaxed);
+            }
+            None => see(format!("{slot} exit {:#x}", process.exit_status().0)),
+        });
+        // Right after the process routines of the same creation.
+        watch_threads(kernel, ThreadFlavour::Plain, |_, _, create| {
+            let kept = KEPT.swap(std::ptr::null_mut(), Ordering::Relaxed);
+            if create && !kept.is_null() {
+                see("late");
+                // SAFETY: a set of arguments, which the kernel keeps as long as this processor is there.
+                unsafe { (&raw mut (*kept).CreationStatus).write_volatile(STATUS_ACCESS_DENIED) };
+            }
+        });
+        watch_images(kernel, 0, |slot, _, _, _| see(format!("{slot} image")));
+        assert_eq!(create(kernel, a_process(200)), None);
+        create_thread(kernel, 200);
+        map(kernel, only_thread(200), an_image(200));
+        // The next process finds nothing of it either.
+        assert_eq!(create(kernel, a_process(300)), None);
+        exit(kernel, 200, NTSTATUS(7));
+        let seen = seen();
+        assert_eq!(seen[..5], ["0 create 0x0", "1 create 0x0", "late", "0 image", "1 image"]);
+        assert_eq!(seen[5..], ["0 create 0x0", "1 create 0x0", "0 exit 0x7", "1 exit 0x7"]);
+        assert_eq!(records.findings(), ["L-15"]);
+    });
+}
+
 #[test]
 fn r_veto_11_an_exit_has_no_structure_to_refuse_it_with() {
     with_kernel(|kernel, _| {
