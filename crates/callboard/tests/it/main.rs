@@ -8,7 +8,8 @@
 //!   conformance  the in-driver conformance suite
 //!   hostile.rs   a driver that tries to get out    other.rs    inspect, exports, doctor, man, completions
 //!   pool.rs      pool memory used well and badly   profiles.rs profiles and choices
-//!   lifetimes.rs kept, held and acquired wrongly
+//!   lifetimes.rs kept, held and acquired wrongly    rules.rs   a pair of drivers for each rule
+//!   stack.rs     how much of it routines use
 //! ```
 
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on fails")]
@@ -24,6 +25,7 @@ mod other;
 mod pool;
 mod profiles;
 mod rules;
+mod stack;
 mod stops;
 mod support;
 mod witness;

@@ -48,6 +48,7 @@ const PAIRS: &[(&str, Told, End)] = &[
     ("L-16", Told::Nameless, End::Stops(StopKind::BugCheck, 0x3B, "a null pointer or a field of one")),
     ("L-17", Told::Usual, End::Leaks),
     ("L-18", Told::Usual, End::Found),
+    ("L-21", Told::Usual, End::Found),
     ("L-22", Told::Usual, End::Found),
 ];
 

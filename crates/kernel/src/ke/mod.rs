@@ -7,7 +7,7 @@
 //!   region.rs   critical and guarded regions            irql.rs  spinlock.rs
 //!   time.rs     the clock; clock.rs asks it  processor.rs   how many, which one
 //!   stop.rs     bug checks               bugcheck.rs    those that drivers ask for
-//!   stack.rs    larger stacks
+//!   stack.rs    larger stacks            stack_use.rs   how much of them routines use
 //! ```
 
 pub mod apc;
@@ -27,6 +27,7 @@ pub mod queue;
 pub mod region;
 pub mod spinlock;
 pub mod stack;
+pub(crate) mod stack_use;
 #[cfg(test)]
 mod stale_code_tests;
 pub mod stop;

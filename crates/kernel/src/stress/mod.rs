@@ -60,6 +60,11 @@ fn stress() -> Option<&'static Stress> {
     STRESS.get()
 }
 
+/// Whether the kernel is stressed.
+pub(crate) fn is_on() -> bool {
+    ON.load(Ordering::Relaxed)
+}
+
 /// Starts to provoke, when the configuration asks for it.
 pub(crate) fn start(kernel: &'static Kernel) {
     let Some(seed) = kernel.config.stress else { return };

@@ -50,7 +50,7 @@ pub fn stack(context: &CONTEXT) -> Vec<StackFrame> {
 }
 
 /// One frame back; `false` when the tables do not know how.
-fn step(walk: &mut CONTEXT, exact: bool) -> bool {
+pub(crate) fn step(walk: &mut CONTEXT, exact: bool) -> bool {
     let before = walk.Rsp;
     let pc = walk.Rip;
     let done = match table::lookup(pc) {
@@ -89,7 +89,7 @@ fn scan(rsp: u64) -> Option<(u64, u64)> {
 }
 
 /// Whether the bytes before an address in a driver end in a call.
-fn is_return_address(address: u64) -> bool {
+pub(crate) fn is_return_address(address: u64) -> bool {
     if images::find(address as usize).is_none() {
         return false;
     }
