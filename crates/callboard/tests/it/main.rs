@@ -9,7 +9,7 @@
 //!   hostile.rs   a driver that tries to get out    other.rs    inspect, exports, doctor, man, completions
 //!   pool.rs      pool memory used well and badly   profiles.rs profiles and choices
 //!   lifetimes.rs kept, held and acquired wrongly    rules.rs   a pair of drivers for each rule
-//!   stack.rs     how much of it routines use
+//!   stack.rs     how much of it routines use         waits.rs   for other threads
 //! ```
 
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on fails")]
@@ -28,4 +28,5 @@ mod rules;
 mod stack;
 mod stops;
 mod support;
+mod waits;
 mod witness;

@@ -195,6 +195,19 @@ pub(crate) fn purpose() -> u8 {
     machine::Kpcr::current().private.purpose.get() & NOTIFICATION
 }
 
+/// The notify routine that runs on this processor, in words.
+pub(crate) fn running_routine() -> Option<&'static str> {
+    if !machine::is_attached() {
+        return None;
+    }
+    match purpose() {
+        PROCESS => Some(routine_of(Family::Process)),
+        THREAD => Some(routine_of(Family::Thread)),
+        IMAGE => Some(routine_of(Family::Image)),
+        _ => None,
+    }
+}
+
 /// Keeps that a driver has queued a work item, until the routine that did it returns.
 pub(crate) fn work_queued() {
     if machine::is_attached() {
@@ -205,14 +218,16 @@ pub(crate) fn work_queued() {
     }
 }
 
-/// L-04: says it of a routine that waits for what a work item may signal, after it has queued one itself.
-pub(crate) fn waits_after_queueing() {
+/// L-04: says it of a routine that waits for what a work item may signal, after it has queued one itself, and answers
+/// whether it is one.
+pub(crate) fn waits_after_queueing() -> bool {
     if !machine::is_attached() || machine::Kpcr::current().private.purpose.get() & QUEUED == 0 {
-        return;
+        return false;
     }
     let message = "a notify routine queues a work item and then waits; the system waits with it, and hangs where all \
                    worker threads wait likewise: return, and let the work item finish what the routine began";
     kernel().finding(&super::L_04, message, None);
+    true
 }
 
 /// The bit of a family.

@@ -37,7 +37,7 @@ pub fn stack(context: &CONTEXT) -> Vec<StackFrame> {
         };
         if !stepped {
             exact = false;
-            let Some((slot, address)) = scan(walk.Rsp) else { break };
+            let Some((slot, address)) = scan_for_frame(walk.Rsp, &borders) else { break };
             walk.Rip = address;
             walk.Rsp = slot + 8;
             borders.drop_below(walk.Rsp);
@@ -86,6 +86,31 @@ fn scan(rsp: u64) -> Option<(u64, u64)> {
         at += 8;
     }
     None
+}
+
+/// The nearest return address of a driver that frames lead on from. Frames of ours keep copies of the one that they work
+/// for, and of others, from which nothing leads on; where nothing does from any, it is the nearest.
+fn scan_for_frame(rsp: u64, borders: &Borders) -> Option<(u64, u64)> {
+    const MOST_COPIES: usize = 8;
+    let nearest = scan(rsp)?;
+    let mut found = nearest;
+    for _ in 0..MOST_COPIES {
+        if leads_on(found, borders) {
+            return Some(found);
+        }
+        match scan(found.0 + 8) {
+            Some(next) => found = next,
+            None => break,
+        }
+    }
+    Some(nearest)
+}
+
+/// Whether a return address in a slot of the stack has another one, or a call into the driver, where its function's frame
+/// ends. One whose frame is found by another register may have.
+fn leads_on((slot, address): (u64, u64), borders: &Borders) -> bool {
+    let mut walk = CONTEXT { Rip: address, Rsp: slot + 8, ..CONTEXT::default() };
+    !step(&mut walk, false) || is_return_address(walk.Rip) || borders.has(walk.Rsp)
 }
 
 /// Whether the bytes before an address in a driver end in a call.
