@@ -24,7 +24,7 @@ use syn::{Expr, ExprLit, FnArg, Item, Lit, Meta, parse_macro_input, parse_quote}
 /// #[export(data)] pub static PsProcessType: DataExport = …;             // a variable
 /// ```
 ///
-/// Drivers reach a routine with a rule of IRQL through a gate that looks at the rules of the call first
+/// Drivers reach a routine through a gate that looks at the rules of the call first
 /// (`rule/call.rs` of the kernel). The kernel's own calls do not pass it.
 #[proc_macro_attribute]
 pub fn export(attribute: TokenStream, item: TokenStream) -> TokenStream {
@@ -60,12 +60,12 @@ pub fn export(attribute: TokenStream, item: TokenStream) -> TokenStream {
     let entry = format_ident!("EXPORT_{}", ident);
     // What drivers call where something is to be checked first: see `rule/call.rs` of the kernel.
     let checked = format_ident!("checked_{}", ident);
-    let (address, kind) = match (options.data, options.any_irql) {
-        (true, _) => (quote!(&raw const #ident as *const ()), quote!(Data)),
-        (false, true) => (quote!(#ident as *const ()), quote!(Code)),
-        (false, false) => (quote!(#checked as *const ()), quote!(Code)),
+    let (address, kind) = if options.data {
+        (quote!(&raw const #ident as *const ()), quote!(Data))
+    } else {
+        (quote!(#checked as *const ()), quote!(Code))
     };
-    let gate = (!options.data && !options.any_irql).then(|| {
+    let gate = (!options.data).then(|| {
         quote! {
             #[unsafe(naked)]
             unsafe extern "win64" fn #checked() {

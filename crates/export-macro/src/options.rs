@@ -9,8 +9,6 @@ use syn::{Ident, LitStr, Result, Token};
 pub(crate) struct Options {
     /// An expression of type `crate::export::IrqlRule`.
     pub(crate) irql: TokenStream,
-    /// Whether that is no rule at all.
-    pub(crate) any_irql: bool,
     /// The first Windows that has the routine.
     pub(crate) since: Option<Ident>,
     /// The module that exports it.
@@ -25,7 +23,6 @@ impl Parse for Options {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         let mut options = Self {
             irql: quote!(crate::export::IrqlRule::Any),
-            any_irql: false,
             since: None,
             module: None,
             name: None,
@@ -37,8 +34,6 @@ impl Parse for Options {
             match key.to_string().as_str() {
                 "irql" => {
                     irql_given = true;
-                    // `any` is the one word that stands there without a comparison.
-                    options.any_irql = input.peek(Ident);
                     options.irql = irql(input)?;
                 }
                 "since" => {

@@ -128,6 +128,18 @@ unsafe extern "win64" fn edge_call3(a1: u64, a2: u64, a3: u64, function: usize) 
     trampoline!("mov r10, r9", "mov qword ptr [rsp + 0x38], 0")
 }
 
+/// Calls `function` with three arguments, and writes the stack pointer that it is called with to `entry`.
+#[unsafe(naked)]
+pub(crate) unsafe extern "win64" fn edge_call3_noting(
+    a1: u64,
+    a2: u64,
+    a3: u64,
+    function: usize,
+    entry: *mut usize,
+) -> u64 {
+    trampoline!("mov r10, r9", "mov qword ptr [rsp + 0x38], 0", "mov rax, [rsp + 0xC0]", "mov [rax], rsp",)
+}
+
 /// Calls `function` with six arguments.
 #[unsafe(naked)]
 unsafe extern "win64" fn edge_call6(
@@ -218,6 +230,13 @@ pub unsafe fn call4(function: usize, a1: u64, a2: u64, a3: u64, a4: u64) -> u64 
 /// Whether driver code is on this thread's stack.
 pub fn inside_driver_call() -> bool {
     attached().is_some_and(|kpcr| !kpcr.private.edge.get().is_null())
+}
+
+/// The stack pointer that the innermost call into driver code was made with; `None` outside of any. What a driver uses of
+/// the stack lies below it.
+pub fn entry() -> Option<usize> {
+    let edge = attached()?.private.edge.get();
+    (!edge.is_null()).then(|| edge.addr() - EDGE_FROM_RSP)
 }
 
 /// Where [`abandon`] continues; lives in the frame of [`run_abandonable`].

@@ -15,7 +15,7 @@
 //! * [`processor`] makes an OS thread a processor: GS points at a [`pcr::Kpcr`], faults are caught.
 //! * [`irql`], [`call`], [`images`], [`stop`] are what the kernel uses all the time;
 //!   [`mod@supervisor`] is how the machine asks the kernel, [`mod@platform`] how the kernel asks the world.
-//! * [`activity`] counts the threads that run.
+//! * [`activity`] counts the threads that run; [`watermark`] tells how deep a call went.
 //! * Nothing here knows an NT object.
 #![expect(
     clippy::cast_possible_truncation,
@@ -44,6 +44,7 @@ pub mod processor;
 pub mod seh;
 pub mod stop;
 pub mod supervisor;
+pub mod watermark;
 
 pub use call::{call_driver, call1, call2, call3, call4};
 pub use irql::Irql;

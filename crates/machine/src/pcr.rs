@@ -125,6 +125,10 @@ pub struct Private {
     pub(crate) irql: Cell<u8>,
     /// What the supervisor calls the driver for, in bits of its own; 0 is nothing in particular.
     pub purpose: Cell<u8>,
+    /// The stack pointer below which the supervisor wants to see a driver's calls; 0 is none.
+    pub stack_watch: Cell<usize>,
+    /// How often the supervisor has entered a driver.
+    pub entries: Cell<u32>,
 }
 
 const _: () = {
@@ -148,6 +152,8 @@ pub const EDGE_OFFSET: usize = PRIVATE_OFFSET + offset_of!(Private, edge);
 pub const IRQL_OFFSET: usize = PRIVATE_OFFSET + offset_of!(Private, irql);
 /// Offset from GS of [`Private::purpose`], for code that tests it in place.
 pub const PURPOSE_OFFSET: usize = PRIVATE_OFFSET + offset_of!(Private, purpose);
+/// Offset from GS of [`Private::stack_watch`], for code that compares it in place.
+pub const STACK_WATCH_OFFSET: usize = PRIVATE_OFFSET + offset_of!(Private, stack_watch);
 /// Offset from GS of the anchor, for the assembly of the raising entries.
 pub const ANCHOR_OFFSET: usize = PRIVATE_OFFSET + offset_of!(Private, anchor);
 

@@ -14,6 +14,8 @@ use crate::conformance::row::Row;
 
 /// The list, from the root of the tree.
 const LIST: &str = "docs/conformance/mutations.toml";
+/// The pages of the rules, from the root of the tree.
+const RULES: &str = "docs/rules";
 /// What was seen, from the root of the tree.
 const SEEN: &str = "docs/conformance/seen-to-fail.toml";
 
@@ -35,7 +37,7 @@ pub(crate) struct Mutation {
     pub(crate) old: String,
     /// What it becomes.
     pub(crate) new: String,
-    /// The requirements whose proof it must break.
+    /// The requirements whose proof it must break, or the rules (docs/rules) that are not found any more.
     pub(crate) red: Vec<String>,
     /// The package whose tests notice.
     pub(crate) package: String,
@@ -114,7 +116,7 @@ impl Seen {
     }
 }
 
-/// The list, checked: names are unique, texts are where they should be, and the rows that must turn red exist.
+/// The list, checked: names are unique, texts are where they should be, and the rows and rules that must turn red exist.
 pub(crate) fn read(root: &Path) -> Result<Vec<Mutation>> {
     let List { mutation: list } = conformance::row::read(&root.join(LIST))?;
     let sections = conformance::row::sections(root)?;
@@ -134,9 +136,11 @@ pub(crate) fn read(root: &Path) -> Result<Vec<Mutation>> {
         if times != 1 || old == new {
             complain(format!("its text is {times} times in {file}, or stays the same"));
         }
+        let is_rule = |id: &str| root.join(RULES).join(id).with_extension("md").exists();
         for id in red {
             match rows.get(id.as_str()) {
-                None => complain(format!("{id} is no requirement")),
+                None if is_rule(id) => {}
+                None => complain(format!("{id} is no requirement and no rule")),
                 Some(row) if !caught_by.iter().any(|test| row.is_proven_by(test)) => {
                     complain(format!("none of its tests is one of {id}"));
                 }

@@ -8,7 +8,9 @@
 //!   conformance  the in-driver conformance suite
 //!   hostile.rs   a driver that tries to get out    other.rs    inspect, exports, doctor, man, completions
 //!   pool.rs      pool memory used well and badly   profiles.rs profiles and choices
-//!   lifetimes.rs kept, held and acquired wrongly   loads.rs    drivers that come and go
+//!   lifetimes.rs kept, held and acquired wrongly   rules.rs   a pair of drivers for each rule
+//!   loads.rs     drivers that come and go          stack.rs   how much of it routines use
+//!   waits.rs     for other threads                 bugs.rs    known defects, under stress
 //! ```
 
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on fails")]
@@ -25,6 +27,8 @@ mod other;
 mod pool;
 mod profiles;
 mod rules;
+mod stack;
 mod stops;
 mod support;
+mod waits;
 mod witness;

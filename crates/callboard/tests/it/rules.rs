@@ -36,6 +36,7 @@ const PAIRS: &[(&str, Told, End)] = &[
     ("L-02", Told::Usual, End::Found),
     ("L-03", Told::Usual, End::Found),
     ("L-04", Told::Usual, End::Found),
+    ("L-05", Told::Usual, End::Found),
     ("L-06", Told::Usual, End::Found),
     ("L-08", Told::Usual, End::Stops(StopKind::Hang, 0, "L-08")),
     ("L-09", Told::AllApcsDisabled, End::Found),
@@ -48,6 +49,7 @@ const PAIRS: &[(&str, Told, End)] = &[
     ("L-16", Told::Nameless, End::Stops(StopKind::BugCheck, 0x3B, "a null pointer or a field of one")),
     ("L-17", Told::Usual, End::Leaks),
     ("L-18", Told::Usual, End::Found),
+    ("L-21", Told::Usual, End::Found),
     ("L-22", Told::Usual, End::Found),
 ];
 

@@ -7,6 +7,7 @@ use export_macro::export;
 use machine::Irql;
 use nt_abi::{FAST_MUTEX, KGUARDED_MUTEX, PVOID};
 
+use crate::ke::blocked::Lock;
 use crate::ke::lock_order::{self, Kind};
 use crate::ke::{self, irql::violation, region};
 use crate::ps::thread::current;
@@ -46,7 +47,8 @@ unsafe fn acquire(mutex: *mut FAST_MUTEX, old: Irql) {
                 ke::stop::without_bug_check(StopKind::Hang, &message);
             }
             (*mutex).Contention = (*mutex).Contention.wrapping_add(1);
-            ke::wait::wait_for((&raw mut (*mutex).Event).expose_provenance());
+            let lock = Lock::FastMutex(mutex.expose_provenance());
+            ke::wait::wait_for((&raw mut (*mutex).Event).expose_provenance(), lock);
         }
         own(mutex, old);
     }

@@ -12,6 +12,7 @@ use export_macro::export;
 use machine::Irql;
 use nt_abi::{ERESOURCE, LIST_ENTRY, NTSTATUS, OWNER_ENTRY, ResourceOwnedExclusive, STATUS_SUCCESS};
 
+use crate::ke::blocked::{Lock, On, falls_asleep};
 use crate::ke::lock_order::{self, Kind};
 use crate::ke::{self, region};
 use crate::kernel;
@@ -39,6 +40,15 @@ pub(crate) struct Resources(Mutex<HashMap<usize, Resource>>);
 impl Resources {
     fn lock(&self) -> MutexGuard<'_, HashMap<usize, Resource>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The threads that own a resource, in order of their addresses.
+    pub(crate) fn owners(&self, address: usize) -> Vec<usize> {
+        let all = self.lock();
+        let mut owners: Vec<_> =
+            all.get(&address).into_iter().flat_map(|state| state.owners.keys().copied()).collect();
+        owners.sort_unstable();
+        owners
     }
 
     /// Forgets a resource that lies in a range of memory, which is about to be freed.
@@ -194,6 +204,7 @@ unsafe fn wait_for(resource: *mut ERESOURCE, mode: Mode, wait: bool) -> bool {
             waiting = true;
             (state.word.clone(), state.word.load(Ordering::Acquire))
         };
+        let _asleep = falls_asleep(On::Lock(Lock::Resource(address)), true);
         machine::platform().block(&word, seen, None);
     }
 }

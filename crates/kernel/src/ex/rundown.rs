@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use export_macro::export;
 
+use crate::ke::blocked::{On, falls_asleep};
 use crate::ke::lock_order::{self, Kind};
 use nt_abi::{EX_PUSH_LOCK, EX_RUNDOWN_REF};
 
@@ -142,6 +143,7 @@ fn wait_for_lock(word: &AtomicU64, exclusive: bool) {
         } else if value & SLEEPERS != 0
             || word.compare_exchange(value, value | SLEEPERS, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         {
+            let _asleep = falls_asleep(On::OwnerlessLock, true);
             machine::platform().block(low_half(word), low(value | SLEEPERS), None);
         }
     }

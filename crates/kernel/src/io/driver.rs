@@ -134,6 +134,7 @@ pub(crate) struct Before {
 pub(crate) fn enter_driver(driver: Option<DriverId>, routine: u64, family: Option<Family>) -> Before {
     let processor = machine::pcr::Kpcr::current();
     let before = processor.set_driver(driver.map_or(0, to_tag));
+    processor.private.entries.set(processor.private.entries.get().wrapping_add(1));
     let purpose = processor.private.purpose.replace(crate::rule::call::purpose_of(family));
     let now = driver.map(|driver| Running { driver, routine, family });
     Before { driver: before, purpose, running: crate::kernel().recorder.running(now) }

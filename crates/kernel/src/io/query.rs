@@ -219,7 +219,7 @@ pub unsafe extern "win64" fn IoOpenDriverRegistryKey(
 /// Returns where the stack of the current thread begins and ends. Source: DDI.
 #[export(irql any)]
 pub unsafe extern "win64" fn IoGetStackLimits(low: *mut usize, high: *mut usize) {
-    let (lowest, highest) = machine::Kpcr::current().stack_limits();
+    let (lowest, highest) = crate::ke::stack_use::limits();
     // SAFETY: a driver's pointers.
     unsafe {
         low.write(lowest);
@@ -230,12 +230,12 @@ pub unsafe extern "win64" fn IoGetStackLimits(low: *mut usize, high: *mut usize)
 /// Returns the highest address of the current thread's stack. Source: DDI.
 #[export(irql any)]
 pub unsafe extern "win64" fn IoGetInitialStack() -> usize {
-    machine::Kpcr::current().stack_limits().1
+    crate::ke::stack_use::limits().1
 }
 
 /// Returns how much of the current thread's stack is left. Source: DDI (an inline routine of the headers).
 #[export(irql any)]
 pub unsafe extern "win64" fn IoGetRemainingStackSize() -> usize {
     let here = 0u8;
-    std::ptr::from_ref(&here).addr().saturating_sub(machine::Kpcr::current().stack_limits().0)
+    std::ptr::from_ref(&here).addr().saturating_sub(crate::ke::stack_use::limits().0)
 }

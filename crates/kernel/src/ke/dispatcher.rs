@@ -11,7 +11,7 @@
 //! that frees or overwrites what somebody waits for damages its own state, not the dispatcher's.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicI16, AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI16, AtomicI32, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nt_abi::{
@@ -41,6 +41,10 @@ pub(crate) struct Waiter {
     pub(crate) all: bool,
     status: AtomicI32,
     apc_disable: AtomicI16,
+    /// The thread whose act has ended the wait; 0 for a lock's release, and where nobody acted.
+    let_go_by: AtomicUsize,
+    /// What that thread has signalled.
+    signalled: AtomicUsize,
 }
 
 /// What a satisfied wait says, and does to its thread.
@@ -61,6 +65,8 @@ impl Waiter {
             all,
             status: AtomicI32::new(0),
             apc_disable: AtomicI16::new(0),
+            let_go_by: AtomicUsize::new(0),
+            signalled: AtomicUsize::new(0),
         })
     }
 
@@ -72,7 +78,15 @@ impl Waiter {
         }
     }
 
-    fn grant(&self, satisfied: Satisfied) {
+    /// Once its word is [`DONE`]: what another thread has signalled to end the wait, where that was no lock's release.
+    pub(crate) fn let_go(&self) -> Option<Object> {
+        let by = self.let_go_by.load(Ordering::Acquire);
+        (by != 0 && by != self.thread).then(|| self.signalled.load(Ordering::Acquire))
+    }
+
+    fn grant(&self, satisfied: Satisfied, object: Object, by: usize) {
+        self.signalled.store(object, Ordering::Release);
+        self.let_go_by.store(by, Ordering::Release);
         self.status.store(satisfied.status, Ordering::Release);
         self.apc_disable.store(satisfied.apc_disable, Ordering::Release);
         self.wake(DONE);
@@ -91,7 +105,13 @@ pub(crate) struct Waiters {
     by_thread: HashMap<usize, Arc<Waiter>>,
     /// The mutexes that threads own.
     owned: HashMap<usize, Vec<Object>>,
+    /// Synchronization events and semaphores, and the threads that got them last: who signals what it got uses it as a
+    /// lock. The oldest are forgotten.
+    got: VecDeque<(Object, usize)>,
 }
+
+/// How many of them are remembered.
+const MOST_GOT: usize = 64;
 
 /// The dispatcher of a kernel.
 #[derive(Debug, Default)]
@@ -121,6 +141,14 @@ pub(crate) unsafe fn initialize(header: *mut DISPATCHER_HEADER, kind: u8, size: 
             ..DISPATCHER_HEADER::default()
         });
     }
+}
+
+/// The thread whose act what happens now is: 0 in a DPC, which runs on whatever thread is there.
+pub(crate) fn acting_thread() -> usize {
+    if super::dpc::runs_here() {
+        return 0;
+    }
+    crate::ps::thread::current().map_or(0, |thread| std::ptr::from_ref(thread).expose_provenance())
 }
 
 /// Touches an object before the lock is taken: one that is not there faults now, with the driver's call on the stack.
@@ -220,8 +248,16 @@ impl Waiters {
         // SAFETY: a dispatcher object, as the callers' own contracts say.
         unsafe {
             match kind(object) {
-                EventSynchronizationObject | TimerSynchronizationObject => set_state(object, 0),
-                SemaphoreObject | QueueObject => set_state(object, state(object) - 1),
+                TimerSynchronizationObject => set_state(object, 0),
+                EventSynchronizationObject => {
+                    set_state(object, 0);
+                    self.note_got(object, thread);
+                }
+                QueueObject => set_state(object, state(object) - 1),
+                SemaphoreObject => {
+                    set_state(object, state(object) - 1);
+                    self.note_got(object, thread);
+                }
                 MutantObject => {
                     let left = state(object).saturating_sub(1);
                     set_state(object, left);
@@ -238,6 +274,19 @@ impl Waiters {
             }
             (false, 0)
         }
+    }
+
+    fn note_got(&mut self, object: Object, thread: usize) {
+        if self.got.len() == MOST_GOT {
+            self.got.pop_front();
+        }
+        self.got.push_back((object, thread));
+    }
+
+    /// Whether the thread got the object before, which it gives back now.
+    fn gives_back(&mut self, object: Object, thread: usize) -> bool {
+        let place = self.got.iter().rposition(|&got| got == (object, thread));
+        place.is_some_and(|place| self.got.remove(place).is_some())
     }
 
     /// A mutex is free again: its owner has released it, or ended (`abandoned`).
@@ -257,7 +306,7 @@ impl Waiters {
             (*mutant).OwnerThread = std::ptr::null_mut();
             (*mutant).Abandoned = u8::from(abandoned);
             set_state(object, 1);
-            self.signal(object);
+            self.signal(object, 0);
         }
     }
 
@@ -275,11 +324,13 @@ impl Waiters {
         }
     }
 
-    /// An object became signalled: those who wait for it get it in their order, as long as it lasts.
+    /// An object became signalled, by the act of a thread where `actor` is one: those who wait for it get it in their
+    /// order, as long as it lasts.
     ///
     /// # Safety
     /// `object` is a dispatcher object.
-    pub(crate) unsafe fn signal(&mut self, object: Object) {
+    pub(crate) unsafe fn signal(&mut self, object: Object, actor: usize) {
+        let actor = if self.gives_back(object, actor) { 0 } else { actor };
         let Some(queue) = self.by_object.get(&object) else { return };
         for waiter in queue.iter().cloned().collect::<Vec<_>>() {
             // SAFETY: by this function's contract; the other objects of a waiter are alive as long as it waits.
@@ -289,7 +340,7 @@ impl Waiters {
                 }
                 if let Some(satisfied) = self.try_satisfy(&waiter.objects, waiter.all, waiter.thread) {
                     self.remove(&waiter);
-                    waiter.grant(satisfied);
+                    waiter.grant(satisfied, object, actor);
                 }
             }
         }

@@ -4,6 +4,7 @@
 //! as it gets there. What waits for another processor, for a timer, or has no hurry (low importance) runs on a
 //! thread of its own, as threaded DPCs do; the thread is there while it has something to do.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -60,6 +61,15 @@ pub(crate) struct Dpcs {
     queued: AtomicU32,
     /// Counts the DPCs that have run, for those who wait for that.
     ran: AtomicU32,
+}
+
+thread_local! {
+    static RUNS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a DPC runs on this thread.
+pub(crate) fn runs_here() -> bool {
+    RUNS.get()
 }
 
 fn dpc_at(address: usize) -> *mut KDPC {
@@ -144,6 +154,7 @@ impl Dpcs {
         if routine != 0 {
             let level = if dpc.Type == ThreadedDpcObject { Irql::PASSIVE } else { Irql::DISPATCH };
             let before = machine::irql::raise(level);
+            let in_another = RUNS.replace(true);
             as_driver(queued.owner, routine as u64, || {
                 let [context, argument1, argument2] =
                     [dpc.DeferredContext, dpc.SystemArgument1, dpc.SystemArgument2]
@@ -151,6 +162,7 @@ impl Dpcs {
                 // SAFETY: the driver's routine with its own arguments.
                 unsafe { machine::call4(routine, queued.dpc as u64, context, argument1, argument2) }
             });
+            RUNS.set(in_another);
             let after = machine::irql::current();
             if after != level {
                 let message = format!(

@@ -10,11 +10,20 @@ use crate::kernel;
 /// STATUS_SEMAPHORE_LIMIT_EXCEEDED.
 const LIMIT_EXCEEDED: u32 = 0xC000_0047;
 
-/// Sets an event and answers its old state.
+/// Sets an event on the kernel's own account and answers its old state.
 ///
 /// # Safety
 /// `event` is an event.
 pub(crate) unsafe fn set(event: *mut KEVENT) -> i32 {
+    // SAFETY: by this function's contract.
+    unsafe { set_as(event, 0) }
+}
+
+/// Sets an event as the act of a thread, and answers its old state.
+///
+/// # Safety
+/// `event` is an event.
+unsafe fn set_as(event: *mut KEVENT, actor: usize) -> i32 {
     let object = event.expose_provenance();
     // SAFETY: by this function's contract.
     unsafe {
@@ -22,7 +31,7 @@ pub(crate) unsafe fn set(event: *mut KEVENT) -> i32 {
         let mut waiters = kernel().ke.dispatcher.lock();
         let before = state(object);
         dispatcher::set_state(object, 1);
-        waiters.signal(object);
+        waiters.signal(object, actor);
         before
     }
 }
@@ -62,7 +71,7 @@ pub unsafe extern "win64" fn KeSetEvent(event: *mut KEVENT, _increment: i32, _wa
         violation(&message, [0x80, irql.level().into(), event.addr() as u64, 0]);
     }
     // SAFETY: the driver's event.
-    unsafe { set(event) }
+    unsafe { set_as(event, dispatcher::acting_thread()) }
 }
 
 /// Clears an event and returns whether it was set before. Source: DDI.
@@ -89,7 +98,7 @@ pub unsafe extern "win64" fn KePulseEvent(event: *mut KEVENT, _increment: i32, _
         let mut waiters = kernel().ke.dispatcher.lock();
         let before = state(object);
         dispatcher::set_state(object, 1);
-        waiters.signal(object);
+        waiters.signal(object, dispatcher::acting_thread());
         dispatcher::set_state(object, 0);
         before
     }
@@ -130,7 +139,7 @@ pub unsafe extern "win64" fn KeReleaseSemaphore(
         match before.checked_add(add) {
             Some(after) if after <= limit && after >= before => {
                 dispatcher::set_state(object, after);
-                waiters.signal(object);
+                waiters.signal(object, dispatcher::acting_thread());
                 before
             }
             _ => {

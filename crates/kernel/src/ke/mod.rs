@@ -2,16 +2,17 @@
 //!
 //! ```text
 //!   kthread.rs  KTHREAD and KPROCESS     dispatcher.rs  who waits for what ◀── event.rs mutex.rs timer.rs
-//!   apc.rs      APCs of a thread         wait.rs        KeWaitFor…
+//!   apc.rs      APCs of a thread         wait.rs        KeWaitFor…          blocked.rs   who waits for whom
 //!   attach.rs   other address spaces     dpc.rs         DPCs; timer.rs has the thread they share
 //!   region.rs   critical and guarded regions            irql.rs  spinlock.rs
 //!   time.rs     the clock; clock.rs asks it  processor.rs   how many, which one
 //!   stop.rs     bug checks               bugcheck.rs    those that drivers ask for
-//!   stack.rs    larger stacks
+//!   stack.rs    larger stacks            stack_use.rs   how much of them routines use
 //! ```
 
 pub mod apc;
 pub mod attach;
+pub(crate) mod blocked;
 pub mod bugcheck;
 mod call_site;
 pub mod clock;
@@ -27,6 +28,7 @@ pub mod queue;
 pub mod region;
 pub mod spinlock;
 pub mod stack;
+pub(crate) mod stack_use;
 #[cfg(test)]
 mod stale_code_tests;
 pub mod stop;
@@ -52,6 +54,7 @@ pub(crate) struct State {
     pub(crate) dpcs: dpc::Dpcs,
     pub(crate) timers: timer::Timers,
     pub(crate) lock_order: lock_order::LockOrder,
+    pub(crate) blocked: blocked::Blocked,
 }
 
 impl State {
@@ -61,6 +64,7 @@ impl State {
             dpcs: dpc::Dpcs::default(),
             timers: timer::Timers::default(),
             lock_order: lock_order::LockOrder::default(),
+            blocked: blocked::Blocked::default(),
         }
     }
 }
@@ -81,7 +85,7 @@ pub(crate) fn signal_exited(header: *mut DISPATCHER_HEADER) {
     // SAFETY: as above.
     unsafe {
         dispatcher::set_state(object, 1);
-        waiters.signal(object);
+        waiters.signal(object, dispatcher::acting_thread());
     }
 }
 
@@ -107,5 +111,7 @@ pub(crate) fn irql_lowered(from: Irql, to: Irql) {
 
 #[cfg(test)]
 mod apc_tests;
+#[cfg(test)]
+mod blocked_tests;
 #[cfg(test)]
 mod tests;

@@ -47,7 +47,7 @@ unsafe fn insert(queue: *mut KQUEUE, entry: *mut LIST_ENTRY, first: bool) -> i32
         (*after).Blink = entry;
         let state = dispatcher::state(object);
         dispatcher::set_state(object, state.saturating_add(1));
-        waiters.signal(object);
+        waiters.signal(object, dispatcher::acting_thread());
         state
     }
 }
@@ -94,7 +94,7 @@ unsafe fn remove(queue: *mut KQUEUE, alertable: bool, timeout: *const i64) -> Re
     let object = queue.expose_provenance();
     // SAFETY: by this function's contract.
     unsafe {
-        let how = How { until: Until::read(timeout), all: false, user_alertable: alertable, by_driver: true };
+        let how = How { until: Until::read(timeout), user_alertable: alertable, ..How::BY_DRIVER };
         let status = wait(&[object], how);
         if status != STATUS_SUCCESS {
             return Err(status.0.cast_unsigned());
@@ -165,7 +165,7 @@ pub unsafe extern "win64" fn KeRundownQueue(queue: *mut KQUEUE) -> *mut LIST_ENT
         let (first, last) = ((*head).Flink, (*head).Blink);
         head.write(LIST_ENTRY { Flink: head, Blink: head });
         dispatcher::set_state(object, i32::MAX);
-        waiters.signal(object);
+        waiters.signal(object, dispatcher::acting_thread());
         dispatcher::set_state(object, 0);
         if std::ptr::eq(first, head) {
             return std::ptr::null_mut();

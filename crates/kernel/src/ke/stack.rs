@@ -13,9 +13,11 @@ fn callout(routine: PEXPAND_STACK_CALLOUT, parameter: PVOID, size: usize) -> NTS
     if routine == 0 || size > MOST {
         return STATUS_INVALID_PARAMETER;
     }
-    as_owner_of(routine, || {
-        // SAFETY: the driver's routine with its parameter. The stack of a host's thread is larger than any of NT's.
-        unsafe { machine::call1(routine, parameter.expose_provenance() as u64) }
+    super::stack_use::expanded(size, || {
+        as_owner_of(routine, || {
+            // SAFETY: the driver's routine with its parameter. The stack of a host's thread is larger than any of NT's.
+            unsafe { machine::call1(routine, parameter.expose_provenance() as u64) }
+        })
     });
     STATUS_SUCCESS
 }
@@ -59,12 +61,44 @@ mod tests {
 
     use super::*;
     use crate::Config;
+    use crate::io::query::{IoGetRemainingStackSize, IoGetStackLimits};
+    use crate::ke::stack_use::{KERNEL_STACK, ROUTINE_SHARE};
     use crate::testing::with_kernel;
 
     static GOT: AtomicUsize = AtomicUsize::new(0);
+    static LEFT: AtomicUsize = AtomicUsize::new(0);
 
     unsafe extern "win64" fn called(parameter: PVOID) {
         GOT.store(parameter.addr(), Ordering::SeqCst);
+        // SAFETY: it only looks.
+        LEFT.store(unsafe { IoGetRemainingStackSize() }, Ordering::SeqCst);
+    }
+
+    /// A driver's routine that asks for its stack, and has it expanded.
+    unsafe extern "win64" fn asks(limits: *mut [usize; 2]) {
+        // SAFETY: the test's memory and routine.
+        unsafe {
+            IoGetStackLimits(&raw mut (*limits)[0], &raw mut (*limits)[1]);
+            assert!(((*limits)[0]..(*limits)[1]).contains(&(&raw const limits).addr()));
+            LEFT.store(IoGetRemainingStackSize(), Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn l_21_a_driver_is_told_of_a_kernel_stack_of_24_kb() {
+        with_kernel(Config::default(), |_, _| {
+            let mut limits = [0usize; 2];
+            // SAFETY: a routine of this test, which lives as long as the call.
+            unsafe {
+                machine::call1(
+                    (asks as *const ()).expose_provenance(),
+                    (&raw mut limits).expose_provenance() as u64,
+                );
+            }
+            assert_eq!(limits[1] - limits[0], KERNEL_STACK);
+            let left = LEFT.load(Ordering::SeqCst);
+            assert!((ROUTINE_SHARE..KERNEL_STACK).contains(&left), "{left}");
+        });
     }
 
     #[test]
@@ -81,6 +115,9 @@ mod tests {
                 assert_eq!(KeExpandKernelStackAndCallout(Some(called), parameter, MOST), STATUS_SUCCESS);
             }
             assert_eq!(GOT.load(Ordering::SeqCst), 9);
+            // Less what this test's own routine has used by then.
+            let left = LEFT.load(Ordering::SeqCst);
+            assert!((MOST - 1024..=MOST + 4096).contains(&left), "{left}");
         });
     }
 }

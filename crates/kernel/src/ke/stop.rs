@@ -15,6 +15,9 @@ const BEYOND_END: u32 = 0xCD;
 const DRIVER_FREED_SPECIAL_POOL: u32 = 0xD5;
 const DRIVER_BEYOND_END: u32 = 0xD6;
 
+/// UNEXPECTED_KERNEL_MODE_TRAP with its first parameter for a double fault: the stack is used up.
+const DOUBLE_FAULT: (u32, u64) = (0x7F, 8);
+
 /// What the processor asks, answered by the kernel that runs.
 #[derive(Debug)]
 pub(crate) struct KernelSupervisor;
@@ -132,6 +135,9 @@ impl Kernel {
             self.finding_at(driver, &crate::rule::L_15, POISON_FOLLOWED, None, stack);
             message.push_str("; ");
             message.push_str(POISON_FOLLOWED);
+        }
+        if (stop.code, stop.parameters[0]) == DOUBLE_FAULT {
+            super::stack_use::used_up(named(&stop.stack));
         }
         if let Some(told) = pool_address(stop).and_then(|address| self.ex.pool.describe(address)) {
             message.push_str(&format!("; {told}"));

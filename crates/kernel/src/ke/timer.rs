@@ -134,7 +134,7 @@ unsafe fn expired(kernel: &Kernel, armed: Armed) {
     unsafe {
         let mut waiters = kernel.ke.dispatcher.lock();
         dispatcher::set_state(armed.timer, 1);
-        waiters.signal(armed.timer);
+        waiters.signal(armed.timer, 0);
         drop(waiters);
         if armed.dpc != 0 {
             dpc::insert_for_timer(kernel, armed.dpc, armed.owner);

@@ -7,11 +7,13 @@ use std::time::Duration;
 use export_macro::export;
 use machine::Irql;
 use nt_abi::{
-    EventNotificationObject, EventSynchronizationObject, MAXIMUM_WAIT_OBJECTS, NTSTATUS, STATUS_SUCCESS,
-    STATUS_TIMEOUT, STATUS_USER_APC, SemaphoreObject, THREAD_WAIT_OBJECTS, UserMode, WaitAll,
+    EventNotificationObject, EventSynchronizationObject, MAXIMUM_WAIT_OBJECTS, MutantObject, NTSTATUS,
+    ProcessObject, QueueObject, STATUS_SUCCESS, STATUS_TIMEOUT, STATUS_USER_APC, SemaphoreObject,
+    THREAD_WAIT_OBJECTS, ThreadObject, UserMode, WaitAll,
 };
 
-use super::dispatcher::{self, DONE, KICKED, Object, Satisfied, WAITING, Waiter};
+use super::blocked::{Lock, On, falls_asleep};
+use super::dispatcher::{self, DONE, Object, Satisfied, WAITING, Waiter};
 use super::irql::violation;
 use crate::kernel;
 use crate::ps::thread::{Ethread, current};
@@ -79,14 +81,22 @@ pub(crate) struct How {
     pub(crate) user_alertable: bool,
     /// A driver waits, and not a routine of ours on its behalf.
     pub(crate) by_driver: bool,
+    /// The lock that a routine of ours waits for, by an event in it.
+    pub(crate) lock: Option<Lock>,
 }
 
-/// Waits for one object, without end, on behalf of a routine.
+impl How {
+    /// A driver waits for one of the objects, for ever.
+    pub(crate) const BY_DRIVER: Self =
+        Self { until: Until::Never, all: false, user_alertable: false, by_driver: true, lock: None };
+}
+
+/// Waits for the event of a lock, without end, on behalf of a routine.
 ///
 /// # Safety
 /// `object` is a dispatcher object.
-pub(crate) unsafe fn wait_for(object: Object) {
-    let how = How { until: Until::Never, all: false, user_alertable: false, by_driver: false };
+pub(crate) unsafe fn wait_for(object: Object, lock: Lock) {
+    let how = How { by_driver: false, lock: Some(lock), ..How::BY_DRIVER };
     // SAFETY: by this function's contract.
     unsafe { wait(&[object], how) };
 }
@@ -106,9 +116,12 @@ pub(crate) unsafe fn wait(objects: &[Object], how: How) -> NTSTATUS {
     }
     // SAFETY: by this function's contract.
     let for_work = |object: &Object| unsafe { work_may_signal(*object) };
-    if how.by_driver && how.until != Until::Now && objects.iter().any(for_work) {
-        crate::rule::call::waits_after_queueing();
-    }
+    let for_own_work = how.by_driver
+        && how.until != Until::Now
+        && objects.iter().any(for_work)
+        && crate::rule::call::waits_after_queueing();
+    // SAFETY: by this function's contract.
+    let on = unsafe { waits_on(objects, how) };
     loop {
         if let Some(thread) = thread {
             super::leave_kernel(kernel, thread);
@@ -138,20 +151,24 @@ pub(crate) unsafe fn wait(objects: &[Object], how: How) -> NTSTATUS {
             complain(objects.first().copied().unwrap_or(0), how.until);
             continue;
         }
-        match sleep(&waiter, how.until) {
-            DONE => return finish(thread, waiter.satisfied()),
-            KICKED => {}
-            _ => {
-                let mut waiters = kernel.ke.dispatcher.lock();
-                match waiter.word.load(Ordering::Acquire) {
-                    DONE => return finish(thread, waiter.satisfied()),
-                    KICKED => {}
-                    _ => {
-                        waiters.remove(&waiter);
-                        return STATUS_TIMEOUT;
-                    }
-                }
+        let mut woken = {
+            let _asleep = falls_asleep(on, how.until == Until::Never && !how.user_alertable);
+            sleep(&waiter, how.until)
+        };
+        if woken == WAITING {
+            let mut waiters = kernel.ke.dispatcher.lock();
+            woken = waiter.word.load(Ordering::Acquire);
+            if woken == WAITING {
+                waiters.remove(&waiter);
+                return STATUS_TIMEOUT;
             }
+        }
+        if woken == DONE {
+            if how.by_driver && !for_own_work {
+                // SAFETY: by this function's contract: what was waited for is still there.
+                unsafe { synchronised(&waiter) };
+            }
+            return finish(thread, waiter.satisfied());
         }
     }
 }
@@ -168,6 +185,43 @@ unsafe fn work_may_signal(object: Object) -> bool {
         EventSynchronizationObject | SemaphoreObject => state <= 0,
         _ => false,
     }
+}
+
+/// What a wait is for, as far as a single object tells.
+///
+/// # Safety
+/// `objects` are dispatcher objects.
+unsafe fn waits_on(objects: &[Object], how: How) -> On {
+    let (None, [object]) = (how.lock, objects) else { return how.lock.map_or(On::Other, On::Lock) };
+    // SAFETY: by this function's contract.
+    match unsafe { dispatcher::kind(*object) } {
+        MutantObject => On::Lock(Lock::Mutex(*object)),
+        ThreadObject => On::Lock(Lock::Thread(*object)),
+        _ => On::Other,
+    }
+}
+
+/// L-05: says it of a notify routine that slept until another thread signalled something which is no lock.
+///
+/// # Safety
+/// What the waiter waited for is still there.
+unsafe fn synchronised(waiter: &Waiter) {
+    let Some(routine) = crate::rule::call::running_routine() else { return };
+    let Some(object) = waiter.let_go() else { return };
+    // SAFETY: by this function's contract.
+    let until = match unsafe { dispatcher::kind(object) } {
+        EventNotificationObject | EventSynchronizationObject => "set an event",
+        SemaphoreObject => "released a semaphore",
+        QueueObject => "put an entry into a queue",
+        ThreadObject => "ended",
+        ProcessObject => "ended its process",
+        _ => return,
+    };
+    let message = format!(
+        "{routine} waited until another thread {until}; when that thread needs what this one holds, or is held up by a routine \
+         itself, neither gets on: do not synchronise with other threads here, queue the work and return"
+    );
+    kernel().finding(&crate::rule::L_05, &message, None);
 }
 
 /// Sleeps until the waiter's word changes or the time is up, and answers the word.
@@ -210,18 +264,10 @@ fn complain(object: Object, until: Until) {
     if long && let Some(family) = notification_that_runs() {
         let how_long = if until == Until::Never { "without a timeout" } else { "for more than a second" };
         let message = format!(
-            "a {} notify routine waits {how_long}; the system waits with it: queue the work to a thread of the driver and return",
-            name_of(family)
+            "{} waits {how_long}; the system waits with it: queue the work to a thread of the driver and return",
+            crate::rule::call::routine_of(family)
         );
         kernel().finding(&crate::rule::L_02, &message, None);
-    }
-}
-
-fn name_of(family: event::Family) -> &'static str {
-    match family {
-        event::Family::Process => "process",
-        event::Family::Thread => "thread",
-        event::Family::Image => "image",
     }
 }
 
@@ -245,7 +291,7 @@ pub unsafe extern "win64" fn KeWaitForSingleObject(
     let user_alertable = alertable != 0 && mode == UserMode;
     // SAFETY: the driver's object and timeout.
     unsafe {
-        let how = How { until: Until::read(timeout), all: false, user_alertable, by_driver: true };
+        let how = How { until: Until::read(timeout), user_alertable, ..How::BY_DRIVER };
         wait(&[object.expose_provenance()], how)
     }
 }
@@ -284,8 +330,8 @@ pub unsafe extern "win64" fn KeWaitForMultipleObjects(
     unsafe {
         let objects = std::slice::from_raw_parts(objects, count as usize);
         let objects: Vec<_> = objects.iter().map(|object| object.expose_provenance()).collect();
-        let how =
-            How { until: Until::read(timeout), all: wait_type == WaitAll, user_alertable, by_driver: true };
+        let until = Until::read(timeout);
+        let how = How { until, all: wait_type == WaitAll, user_alertable, ..How::BY_DRIVER };
         wait(&objects, how)
     }
 }
@@ -300,7 +346,7 @@ pub unsafe extern "win64" fn KeDelayExecutionThread(
     // SAFETY: the driver's interval.
     let until = unsafe { Until::Time(due(interval.read())) };
     let user_alertable = alertable != 0 && mode == UserMode;
-    let how = How { until, all: false, user_alertable, by_driver: true };
+    let how = How { until, user_alertable, ..How::BY_DRIVER };
     // SAFETY: there are no objects.
     let status = unsafe { wait(&[], how) };
     if status == STATUS_TIMEOUT { STATUS_SUCCESS } else { status }

@@ -162,7 +162,7 @@ fn image_walk(
                         return;
                     }
                     let call = Call::begin(kernel, context, Family::Image, found);
-                    invoke(found.routine, full_name, mapped.process.into(), inner);
+                    invoke(Family::Image, found.routine, [full_name, mapped.process.into(), inner]);
                     call.end(None);
                 });
             });

@@ -15,8 +15,8 @@ use super::set::owner_of;
 use super::thread::{Ethread, OnProcessor};
 use crate::choices::{ParentWithoutInheritance, ThreadCreateContext, ThreadRoutineIrql};
 use crate::io::file::ImageFile;
-use crate::ke::lock_order;
 use crate::ke::region::{ApcDisable, CriticalRegion, GuardedRegion};
+use crate::ke::{lock_order, stack_use};
 use crate::{Kernel, io};
 
 /// What a process creation ends with.
@@ -66,12 +66,13 @@ pub(crate) fn process_created(
                     let routine = found.routine;
                     match found.flavour {
                         ProcessFlavour::Plain => {
-                            invoke(routine, process.parent.0.into(), process.id.0.into(), 1);
+                            let arguments = [process.parent.0.into(), process.id.0.into(), 1];
+                            invoke(Family::Process, routine, arguments);
                         }
                         ProcessFlavour::Ex | ProcessFlavour::Ex2 => {
                             let subject = (&raw const *process).expose_provenance() as u64;
                             let info = info.expose_provenance() as u64;
-                            invoke(routine, subject, process.id.0.into(), info);
+                            invoke(Family::Process, routine, [subject, process.id.0.into(), info]);
                         }
                     }
                     // The field is shared by all: the last writer wins (R-VETO-05), and nobody is left out (R-VETO-04).
@@ -147,16 +148,14 @@ pub(crate) fn process_exited(kernel: &Kernel, last: &Ethread, process: &Eprocess
                     return;
                 }
                 let call = Call::begin(kernel, last, Family::Process, found);
-                match found.flavour {
+                let subject = match found.flavour {
                     // The parent's id is passed at exit too (R-CB-05).
-                    ProcessFlavour::Plain => {
-                        invoke(found.routine, process.parent.0.into(), process.id.0.into(), 0)
-                    }
+                    ProcessFlavour::Plain => process.parent.0.into(),
                     ProcessFlavour::Ex | ProcessFlavour::Ex2 => {
-                        let subject = (&raw const *process).expose_provenance() as u64;
-                        invoke(found.routine, subject, process.id.0.into(), 0)
+                        (&raw const *process).expose_provenance() as u64
                     }
                 };
+                invoke(Family::Process, found.routine, [subject, process.id.0.into(), 0]);
                 call.end(None);
             });
         });
@@ -207,7 +206,8 @@ fn thread_walk(
             tables.thread.walk(walker, |found| {
                 if told(found.flavour) && (!pico || found.flavour == ThreadFlavour::Subsystems) {
                     let call = Call::begin(kernel, context, Family::Thread, found);
-                    invoke(found.routine, ids.process.0.into(), ids.thread.0.into(), create.into());
+                    let arguments = [ids.process.0.into(), ids.thread.0.into(), create.into()];
+                    invoke(Family::Thread, found.routine, arguments);
                     call.end(None);
                 }
             });
@@ -216,12 +216,10 @@ fn thread_walk(
 }
 
 /// Calls a notify routine. Whatever it returns means nothing: all are void.
-pub(super) fn invoke(routine: usize, first: u64, second: u64, third: u64) {
+pub(super) fn invoke(family: Family, routine: usize, arguments: [u64; 3]) {
     // SAFETY: a routine that a driver registered, with the arguments its flavour asks for; what goes wrong in it
     // is the driver's fault, which the machine turns into a stop.
-    crate::stress::invoke(|| unsafe {
-        machine::call3(routine, first, second, third);
-    });
+    crate::stress::invoke(|| unsafe { stack_use::call_watched(family, routine, arguments) });
 }
 
 /// What a walk has around it besides the critical region.

@@ -1,10 +1,10 @@
 //! What is looked at when a driver calls the kernel: the IRQL, and what the call is for.
 //!
 //! ```text
-//!   driver ──call──▶ gate ── IRQL as it may be, and nothing to check in this callback? ──yes──▶ routine
+//!   driver ──call──▶ gate ── IRQL as it may be, nothing to check in this callback, not too deep? ──yes──▶ routine
 //!                      └──no──▶ slow gate ──▶ check() ──▶ findings ──▶ routine
 //! ```
-//! A gate is made for each export with a rule of IRQL. It is two comparisons with memory that GS points at and a jump:
+//! A gate is made for each export. It is some comparisons with memory that GS points at and a jump:
 //! it leaves no frame and changes no register, so a routine sees its caller as if there were no gate. Routines that
 //! the kernel calls itself are called without one, as only drivers are held to rules.
 
@@ -44,6 +44,8 @@ macro_rules! gate {
             "jae 2f",
             "test byte ptr gs:[{purpose}], {purposes}",
             "jnz 2f",
+            "cmp rsp, gs:[{watch}]",
+            "jb 2f",
             "jmp {routine}",
             "2:",
             "lea r10, [rip + {export}]",
@@ -51,6 +53,7 @@ macro_rules! gate {
             "jmp {slow}",
             irql = const machine::pcr::IRQL_OFFSET,
             purpose = const machine::pcr::PURPOSE_OFFSET,
+            watch = const machine::pcr::STACK_WATCH_OFFSET,
             limit = const crate::rule::call::limit($name, $irql),
             purposes = const crate::rule::category::of($name).purposes(),
             routine = sym $routine,
@@ -92,6 +95,7 @@ pub(crate) unsafe extern "win64" fn slow_gate() {
         "movups [rsp + 0x80], xmm3",
         "mov rcx, r10",
         "mov rdx, [rsp + 0x98]",
+        "lea r8, [rsp + 0x98]",
         "call {check}",
         "mov rcx, [rsp + 0x20]",
         "mov rdx, [rsp + 0x28]",
@@ -109,10 +113,14 @@ pub(crate) unsafe extern "win64" fn slow_gate() {
     )
 }
 
-/// Looks at a call of `export` that returns to `caller`, and reports the rules that it breaks.
-extern "win64" fn check(export: &'static Export, caller: u64) {
+/// Looks at a call of `export` that returns to `caller`, made with the stack pointer at `stack`, and reports the rules that
+/// it breaks.
+extern "win64" fn check(export: &'static Export, caller: u64, stack: usize) {
     if !machine::call::inside_driver_call() {
         return;
+    }
+    if stack < machine::Kpcr::current().private.stack_watch.get() {
+        crate::ke::stack_use::went_deep(stack);
     }
     let category = super::category::of(export.name);
     let irql = machine::irql::current();
@@ -173,9 +181,31 @@ fn special_apcs_disabled() -> bool {
     crate::ps::thread::current().is_some_and(|thread| thread.kthread.special_apc_disable.load(Relaxed) != 0)
 }
 
+/// A routine of a family, in words.
+pub(crate) const fn routine_of(family: Family) -> &'static str {
+    match family {
+        Family::Process => "a process notify routine",
+        Family::Thread => "a thread notify routine",
+        Family::Image => "an image notify routine",
+    }
+}
+
 /// What the driver is called for on this processor: one of the bits of notifications, or 0.
 pub(crate) fn purpose() -> u8 {
     machine::Kpcr::current().private.purpose.get() & NOTIFICATION
+}
+
+/// The notify routine that runs on this processor, in words.
+pub(crate) fn running_routine() -> Option<&'static str> {
+    if !machine::is_attached() {
+        return None;
+    }
+    match purpose() {
+        PROCESS => Some(routine_of(Family::Process)),
+        THREAD => Some(routine_of(Family::Thread)),
+        IMAGE => Some(routine_of(Family::Image)),
+        _ => None,
+    }
 }
 
 /// Keeps that a driver has queued a work item, until the routine that did it returns.
@@ -188,14 +218,16 @@ pub(crate) fn work_queued() {
     }
 }
 
-/// L-04: says it of a routine that waits for what a work item may signal, after it has queued one itself.
-pub(crate) fn waits_after_queueing() {
+/// L-04: says it of a routine that waits for what a work item may signal, after it has queued one itself, and answers
+/// whether it is one.
+pub(crate) fn waits_after_queueing() -> bool {
     if !machine::is_attached() || machine::Kpcr::current().private.purpose.get() & QUEUED == 0 {
-        return;
+        return false;
     }
     let message = "a notify routine queues a work item and then waits; the system waits with it, and hangs where all \
                    worker threads wait likewise: return, and let the work item finish what the routine began";
     kernel().finding(&super::L_04, message, None);
+    true
 }
 
 /// The bit of a family.

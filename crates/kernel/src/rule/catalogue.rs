@@ -32,11 +32,11 @@ pub(crate) static L_04: Rule = Rule {
     title: "A notify routine does not wait for work that it queued itself",
     severity: Warning,
 };
-/// A notify routine does not wait for what another thread holds.
+/// A notify routine does not wait for what another thread does or holds.
 pub(crate) static L_05: Rule = Rule {
     id: "L-05",
     page: include_str!("../../../../docs/rules/L-05.md"),
-    title: "A notify routine does not wait for what another thread holds",
+    title: "A notify routine does not wait for what another thread does or holds",
     severity: Warning,
 };
 /// An image routine does not change or map the process's memory.

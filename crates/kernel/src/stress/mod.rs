@@ -53,13 +53,14 @@ struct Stress {
 static STRESS: OnceLock<Stress> = OnceLock::new();
 static ON: AtomicBool = AtomicBool::new(false);
 
-#[inline]
-fn is_on() -> bool {
-    ON.load(Ordering::Relaxed)
-}
-
 fn stress() -> Option<&'static Stress> {
     if is_on() { STRESS.get() } else { None }
+}
+
+/// Whether the kernel is stressed.
+#[inline]
+pub(crate) fn is_on() -> bool {
+    ON.load(Ordering::Relaxed)
 }
 
 /// Starts to provoke, when the configuration asks for it.

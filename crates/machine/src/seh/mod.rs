@@ -129,6 +129,19 @@ impl Borders {
         self.pass()
     }
 
+    /// Whether a call into driver code was made with this stack pointer.
+    fn has(&self, rsp: u64) -> bool {
+        let mut at = self.edge;
+        // SAFETY: edges lie in frames of this thread that have not returned.
+        while let Some(edge) = unsafe { at.as_ref() } {
+            if Edge::stack_pointer(edge) == rsp {
+                return true;
+            }
+            at = edge.previous;
+        }
+        false
+    }
+
     /// Passes the innermost edge as if the walk had arrived there.
     fn pass(&mut self) -> Border {
         // SAFETY: edges lie in frames of this thread that have not returned.

@@ -37,7 +37,7 @@ pub fn stack(context: &CONTEXT) -> Vec<StackFrame> {
         };
         if !stepped {
             exact = false;
-            let Some((slot, address)) = scan(walk.Rsp) else { break };
+            let Some((slot, address)) = scan_for_frame(walk.Rsp, &borders) else { break };
             walk.Rip = address;
             walk.Rsp = slot + 8;
             borders.drop_below(walk.Rsp);
@@ -50,7 +50,7 @@ pub fn stack(context: &CONTEXT) -> Vec<StackFrame> {
 }
 
 /// One frame back; `false` when the tables do not know how.
-fn step(walk: &mut CONTEXT, exact: bool) -> bool {
+pub(crate) fn step(walk: &mut CONTEXT, exact: bool) -> bool {
     let before = walk.Rsp;
     let pc = walk.Rip;
     let done = match table::lookup(pc) {
@@ -88,8 +88,33 @@ fn scan(rsp: u64) -> Option<(u64, u64)> {
     None
 }
 
+/// The nearest return address of a driver that frames lead on from. Frames of ours keep copies of the one that they work
+/// for, and of others, from which nothing leads on; where nothing does from any, it is the nearest.
+fn scan_for_frame(rsp: u64, borders: &Borders) -> Option<(u64, u64)> {
+    const MOST_COPIES: usize = 8;
+    let nearest = scan(rsp)?;
+    let mut found = nearest;
+    for _ in 0..MOST_COPIES {
+        if leads_on(found, borders) {
+            return Some(found);
+        }
+        match scan(found.0 + 8) {
+            Some(next) => found = next,
+            None => break,
+        }
+    }
+    Some(nearest)
+}
+
+/// Whether a return address in a slot of the stack has another one, or a call into the driver, where its function's frame
+/// ends. One whose frame is found by another register may have.
+fn leads_on((slot, address): (u64, u64), borders: &Borders) -> bool {
+    let mut walk = CONTEXT { Rip: address, Rsp: slot + 8, ..CONTEXT::default() };
+    !step(&mut walk, false) || is_return_address(walk.Rip) || borders.has(walk.Rsp)
+}
+
 /// Whether the bytes before an address in a driver end in a call.
-fn is_return_address(address: u64) -> bool {
+pub(crate) fn is_return_address(address: u64) -> bool {
     if images::find(address as usize).is_none() {
         return false;
     }
