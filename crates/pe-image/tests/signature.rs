@@ -1,4 +1,5 @@
 //! Embedded signatures: real ones, by another hand than ours (`data/sign.sh`), and damaged ones.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use pe_image::{PeFile, SignatureError, check_signature, parse};
 use proptest::prelude::*;
@@ -18,6 +19,12 @@ fn places(file: &PeFile<'_>) -> (std::ops::Range<usize>, [std::ops::Range<usize>
     let directory = pe + 24 + 112 + 4 * 8;
     let checksum = pe + 24 + 64;
     (offset as usize..offset as usize + size as usize, [checksum..checksum + 4, directory..directory + 8])
+}
+
+/// The directory entry of a table.
+fn entry(offset: usize, size: usize) -> [u8; 8] {
+    let field = |value: usize| u32::try_from(value).unwrap().to_le_bytes();
+    [field(offset), field(size)].concat().try_into().unwrap()
 }
 
 #[test]
@@ -58,9 +65,7 @@ fn r_int_04_another_files_signature_is_not_this_ones() {
     let mut bytes = [UNSIGNED, &SIGNED[table.clone()]].concat();
     bytes[0x200] ^= 1;
     let (_, [_, directory]) = places(&signed);
-    bytes[directory].copy_from_slice(
-        &[(UNSIGNED.len() as u32).to_le_bytes(), (table.len() as u32).to_le_bytes()].concat(),
-    );
+    bytes[directory].copy_from_slice(&entry(UNSIGNED.len(), table.len()));
     let refused = check(&bytes).unwrap_err();
     assert!(matches!(refused, SignatureError::OtherFile { .. }), "{refused}");
     assert!(refused.to_string().contains("changed since it was signed"));
@@ -89,16 +94,15 @@ proptest! {
         cut in proptest::option::of(any::<prop::sample::Index>()),
     ) {
         let good = if sha1 { SIGNED_SHA1 } else { SIGNED };
-        let (table, [_, entry]) = places(&parse(good).unwrap());
+        let (table, [_, directory_entry]) = places(&parse(good).unwrap());
         let mut bytes = good.to_vec();
         for (at, value) in writes {
             bytes[table.start + at.index(table.len())] = value;
         }
         if let Some((offset, size)) = directory {
             // Half of the places are in the file.
-            let offset = if offset % 2 == 0 { offset } else { offset % good.len() as u32 };
-            let size = if size % 2 == 0 { size } else { size % good.len() as u32 };
-            bytes[entry].copy_from_slice(&[offset.to_le_bytes(), size.to_le_bytes()].concat());
+            let near = |value: u32| if value.is_multiple_of(2) { value as usize } else { value as usize % good.len() };
+            bytes[directory_entry].copy_from_slice(&entry(near(offset), near(size)));
         }
         if let Some(cut) = cut {
             bytes.truncate(table.start + cut.index(table.len()));

@@ -8,7 +8,7 @@
 //!   conformance  the in-driver conformance suite
 //!   hostile.rs   a driver that tries to get out    other.rs    inspect, exports, doctor, man, completions
 //!   pool.rs      pool memory used well and badly   profiles.rs profiles and choices
-//!   lifetimes.rs kept, held and acquired wrongly
+//!   lifetimes.rs kept, held and acquired wrongly   termination.rs  processes that a driver ends
 //! ```
 
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on fails")]
@@ -26,4 +26,5 @@ mod profiles;
 mod rules;
 mod stops;
 mod support;
+mod termination;
 mod witness;
