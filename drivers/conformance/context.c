@@ -13,6 +13,8 @@
  *   any                         that was there before the driver ends in phase 4; in phase 5 one that was made from
  *                               a section is dropped before it has a thread
  *   conformance-cloned.exe      is cloned (RtlCloneUserProcess); the clone ends as well
+ *   conformance-doomed.exe      is terminated by a thread of the driver while its image routine waits
+ *   conformance-asks.exe        begins phase 7 itself, and is terminated by a thread of the driver while that waits
  *   conformance-apc.exe         its thread routines are called at APC_LEVEL: not everywhere can that be had
  *   conformance-guarded.exe     its image routines are called with all APCs disabled: likewise
  */
@@ -26,8 +28,12 @@ NTKERNELAPI VOID NTAPI KeInitializeApc(PKAPC Apc, PKTHREAD Thread, ULONG Environ
 NTKERNELAPI BOOLEAN NTAPI KeInsertQueueApc(PKAPC Apc, PVOID First, PVOID Second, ULONG Increment);
 
 #define EXIT_STATUS 42
+/* What the driver terminates processes with: STATUS_VIRUS_INFECTED. */
+#define DOOM ((NTSTATUS)0xC0000906)
+/* The phase that a process begins which is terminated meanwhile. */
+#define PHASE_ASKS 7
 
-typedef enum _CASE { Plain, Remote, Waiting, Section, Wow, Cloned, Apc, Guarded, CASES } CASE;
+typedef enum _CASE { Plain, Remote, Waiting, Section, Wow, Cloned, Doomed, Asks, Apc, Guarded, CASES } CASE;
 
 static const struct {
     PCWSTR Image;
@@ -40,6 +46,8 @@ static const struct {
     {L"\\conformance-section.exe", "R-CTX-06", "conformance-section.exe was not started"},
     {L"\\conformance-wow.exe", "R-WOW-01,R-WOW-02", "conformance-wow.exe was not started"},
     {L"\\conformance-cloned.exe", "R-ORD-04", "conformance-cloned.exe was not started"},
+    {L"\\conformance-doomed.exe", "R-CTX-05,R-IMG-03", "conformance-doomed.exe was not started"},
+    {L"\\conformance-asks.exe", "R-CTX-05", "conformance-asks.exe was not started"},
     {L"\\conformance-apc.exe", "R-CTX-03", "conformance-apc.exe was not started"},
     {L"\\conformance-guarded.exe", "R-CTX-02", "conformance-guarded.exe was not started"},
 };
@@ -72,6 +80,19 @@ static PVOID(NTAPI *CurrentTeb)(VOID);
 static PVOID(NTAPI *ProcessPeb)(PEPROCESS Process);
 static BOOLEAN Typed, Started;
 static ULONG Phases, WithoutCreate, WithoutCreateBefore, AtApcLevel, AllApcsDisabled, KernelImages;
+
+/* A thread of the driver that terminates a process when it is asked to, and says a little later that it has. */
+static struct {
+    NTSTATUS(NTAPI *OpenProcess)(PHANDLE Handle, ACCESS_MASK Access, POBJECT_ATTRIBUTES Attributes, PCLIENT_ID Id);
+    NTSTATUS(NTAPI *TerminateProcess)(HANDLE Process, NTSTATUS Status);
+    LONG(NTAPI *SetEvent)(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait);
+    PVOID Thread;
+    KEVENT Go, More, Done;
+    HANDLE Pid;
+    BOOLEAN Holds; /* Done until More is set */
+    BOOLEAN Stop;
+    NTSTATUS First, Second; /* of the two attempts */
+} Reaper;
 
 /* Routines that are registered, or removed, while events are told. */
 static ULONG LowerCreates, LowerExits, HigherCreates, HigherExits;
@@ -139,6 +160,102 @@ static VOID NTAPI OnHigher(PEPROCESS Process, HANDLE ProcessId, PPS_CREATE_NOTIF
         HigherExits++;
 }
 
+/* What a process exits with. */
+static NTSTATUS StatusOf(const RECORD *Record)
+{
+    return Record->Case == Doomed || Record->Case == Asks ? DOOM : EXIT_STATUS;
+}
+
+/* ---- Termination ---- */
+
+static VOID NTAPI Reap(PVOID Context)
+{
+    LARGE_INTEGER little = {.QuadPart = -500000}; /* 50 ms */
+
+    UNREFERENCED_PARAMETER(Context);
+    for (;;) {
+        OBJECT_ATTRIBUTES attributes;
+        CLIENT_ID id = {Reaper.Pid, NULL};
+        HANDLE process;
+
+        KeWaitForSingleObject(&Reaper.Go, Executive, KernelMode, FALSE, NULL);
+        if (Reaper.Stop)
+            PsTerminateSystemThread(STATUS_SUCCESS);
+        id.UniqueProcess = Reaper.Pid;
+        InitializeObjectAttributes(&attributes, NULL, OBJ_KERNEL_HANDLE, NULL, NULL);
+        Reaper.First = Reaper.OpenProcess(&process, 1 /* PROCESS_TERMINATE */, &attributes, &id);
+        if (NT_SUCCESS(Reaper.First)) {
+            Reaper.First = Reaper.TerminateProcess(process, DOOM);
+            Reaper.Second = Reaper.TerminateProcess(process, STATUS_SUCCESS);
+            ZwClose(process);
+        }
+        if (Reaper.Holds)
+            KeWaitForSingleObject(&Reaper.More, Executive, KernelMode, FALSE, NULL);
+        else
+            KeDelayExecutionThread(KernelMode, FALSE, &little);
+        Reaper.SetEvent(&Reaper.Done, 0, FALSE);
+    }
+}
+
+static NTSTATUS StartReaper(VOID)
+{
+    HANDLE handle;
+    NTSTATUS result;
+
+    Reaper.OpenProcess = (PVOID)Resolve(L"ZwOpenProcess");
+    Reaper.TerminateProcess = (PVOID)Resolve(L"ZwTerminateProcess");
+    Reaper.SetEvent = (PVOID)Resolve(L"KeSetEvent");
+    KeInitializeEvent(&Reaper.Go, SynchronizationEvent, FALSE);
+    KeInitializeEvent(&Reaper.More, SynchronizationEvent, FALSE);
+    KeInitializeEvent(&Reaper.Done, SynchronizationEvent, FALSE);
+    result = PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, Reap, NULL);
+    if (!NT_SUCCESS(result))
+        return result;
+    result = ObReferenceObjectByHandle(handle, SYNCHRONIZE, NULL, KernelMode, &Reaper.Thread, NULL);
+    ZwClose(handle);
+    return result;
+}
+
+static VOID StopReaper(VOID)
+{
+    if (Reaper.Thread == NULL)
+        return;
+    Reaper.Stop = TRUE;
+    Reaper.SetEvent(&Reaper.Go, 0, FALSE);
+    KeWaitForSingleObject(Reaper.Thread, Executive, KernelMode, FALSE, NULL);
+    ObDereferenceObject(Reaper.Thread);
+    Reaper.Thread = NULL;
+}
+
+/* Has a process terminated, and waits in `Mode` for word of it. Says what that wait ended with. */
+static NTSTATUS WaitForDoom(HANDLE Pid, KPROCESSOR_MODE Mode, BOOLEAN Holds)
+{
+    LARGE_INTEGER often = {.QuadPart = -5000000}; /* 500 ms: a routine does not wait for long at once */
+    NTSTATUS result = STATUS_TIMEOUT;
+
+    Reaper.Pid = Pid;
+    Reaper.Holds = Holds;
+    Reaper.SetEvent(&Reaper.Go, 0, FALSE);
+    for (ULONG i = 0; i < 60 && result == STATUS_TIMEOUT; i++)
+        result = KeWaitForSingleObject(&Reaper.Done, Executive, Mode, FALSE, &often);
+    return result;
+}
+
+/* In a dispatch routine of the driver, on a thread of the process. */
+static VOID Asked(VOID)
+{
+    NTSTATUS result;
+
+    ok("R-CTX-05", !KeAreApcsDisabled(), "a dispatch routine is in no critical region");
+    result = WaitForDoom(PsGetCurrentProcessId(), UserMode, TRUE);
+    status("R-CTX-05", result, STATUS_USER_APC, "outside of a region a wait in user mode ends when the process is terminated");
+    Reaper.SetEvent(&Reaper.More, 0, FALSE);
+    result = KeWaitForSingleObject(&Reaper.Done, Executive, KernelMode, FALSE, NULL);
+    status("R-CTX-05", result, STATUS_SUCCESS, "one in kernel mode does not");
+    status("R-IMG-03", Reaper.First, STATUS_SUCCESS, "a driver terminates a process");
+    status("R-IMG-03", Reaper.Second, 0xC000010A, "which is terminating then: STATUS_PROCESS_IS_TERMINATING");
+}
+
 /* ---- Processes ---- */
 
 static VOID CheckRegion(PCSTR IrqlIds, PCSTR RegionIds)
@@ -189,7 +306,9 @@ static VOID Exited(PEPROCESS Process, HANDLE ProcessId)
     equal("R-ORD-01,S-PROCEX-14", PsGetCurrentThreadId(), record->LastExit, "exit: in the last thread that exited");
     equal("R-ORD-01", record->Alive, 0, "every thread's exit is told before the process's");
     ok("R-ORD-01", record->Threads != 0, "a process that exits had a thread");
-    status("R-EXIT-02", PsGetProcessExitStatus(Process), EXIT_STATUS, "the exit status is final");
+    status("R-EXIT-02", PsGetProcessExitStatus(Process), StatusOf(record), "the exit status is final");
+    if (record->Case == Doomed || record->Case == Asks)
+        status("R-IMG-03", PsGetProcessExitStatus(Process), DOOM, "a process that a driver has terminated exits with its status");
     if (record->Case == Plain && HigherRegistered) {
         status("R-RM-07,R-RACE-08", PsSetCreateProcessNotifyRoutineEx(OnHigher, TRUE), STATUS_SUCCESS,
                "removing another routine inside a routine");
@@ -273,7 +392,7 @@ static VOID ThreadExited(RECORD *Record, HANDLE ProcessId, HANDLE ThreadId)
     ok("R-ORD-01", Record->Alive != 0, "a thread that exits was created");
     if (NT_SUCCESS(PsLookupThreadByThreadId(ThreadId, &thread))) {
         if (Record->Alive == 1)
-            status("R-EXIT-03", PsGetThreadExitStatus(thread), EXIT_STATUS, "the last thread's exit status is the process's");
+            status("R-EXIT-03", PsGetThreadExitStatus(thread), StatusOf(Record), "the last thread's exit status is the process's");
         else
             ok("R-EXIT-03", PsGetThreadExitStatus(thread) != STATUS_PENDING, "a thread's exit status is valid in its exit");
         CheckTeb(thread, ProcessId, ThreadId);
@@ -426,6 +545,11 @@ static VOID NTAPI OnImage(PUNICODE_STRING FullImageName, HANDLE ProcessId, PIMAG
         ok("R-CTX-06", PsGetCurrentProcessId() != ProcessId, "mapped by another process: in a thread of that");
     else
         equal("R-CTX-06", PsGetCurrentProcessId(), ProcessId, "mapped by itself: in a thread of its own");
+    if (record->Case == Doomed && record->Images == 1) {
+        status("R-CTX-05", WaitForDoom(ProcessId, UserMode, FALSE), STATUS_SUCCESS,
+               "in a routine, where kernel APCs are disabled, a wait in user mode goes on though the process is terminated");
+        status("R-IMG-03", Reaper.First, STATUS_SUCCESS, "a process can be terminated while its image routine runs");
+    }
     if (EndsWith(FullImageName, Dlls[Once])) {
         QueueApc();
         CheckHeader(Info->ImageBase);
@@ -443,7 +567,9 @@ static NTSTATUS SuiteStart(PDRIVER_OBJECT DriverObject)
     ThreadTeb = (PVOID)Resolve(L"PsGetThreadTeb");
     CurrentTeb = (PVOID)Resolve(L"PsGetCurrentThreadTeb");
     ProcessPeb = (PVOID)Resolve(L"PsGetProcessPeb");
-    result = PsSetCreateProcessNotifyRoutineEx(OnHole, FALSE);
+    result = StartReaper();
+    if (NT_SUCCESS(result))
+        result = PsSetCreateProcessNotifyRoutineEx(OnHole, FALSE);
     if (NT_SUCCESS(result))
         result = PsSetCreateProcessNotifyRoutineEx(OnProcess, FALSE);
     PsSetCreateProcessNotifyRoutineEx(OnHole, TRUE);
@@ -475,6 +601,10 @@ static VOID SuitePhase(ULONG Phase)
 {
     RECORD *record = OfCase(Waiting);
 
+    if (Phase == PHASE_ASKS) {
+        Asked();
+        return;
+    }
     Phases++;
     /* What the phase before has left. */
     if (Phase == 2 && ok("R-ORD-02", record != NULL, "a process that was created suspended is told of at once")) {
@@ -512,6 +642,7 @@ static VOID SuiteStop(VOID)
 {
     ULONG seen[CASES] = {0};
 
+    StopReaper();
     PsRemoveLoadImageNotifyRoutine(OnImage);
     PsRemoveCreateThreadNotifyRoutine(OnThread);
     if (Typed)
@@ -529,7 +660,10 @@ static VOID SuiteStop(VOID)
         seen[record->Case]++;
         equal("R-ORD-06,S-PROCEX-1,S-PROCEX-2", record->Creates, 1, "one creation of each process is told");
         equal("R-ORD-06,S-PROCEX-1", record->Exits, 1, "and one exit");
-        equal("R-ORD-01", record->NativeNtdll, 1, "each process has its ntdll");
+        if (record->Case == Doomed)
+            todo("R-ORD-01", record->NativeNtdll == 1, "of a process that is terminated while its executable is told, ntdll is told too");
+        else
+            equal("R-ORD-01", record->NativeNtdll, 1, "each process has its ntdll");
         if (Started)
             equal("R-ORD-01", record->Starts, record->Threads, "each thread's start is told to type NonSystem");
         if (record->Case == Plain)
@@ -553,12 +687,10 @@ static VOID SuiteStop(VOID)
         skip("R-ORD-02,R-ORD-03,R-ORD-05", "no phase was announced");
     Say("conformance: note exits-without-create %u", WithoutCreate);
     Say("conformance: note all-apcs-disabled %u", AllApcsDisabled);
-    skip("R-CTX-05", "a wait that a routine must not make would be needed");
     skip("R-CTX-07", "what drivers must leave as they found it; broken on purpose by other drivers");
     skip("S-IMGCB-4", "tells drivers how to act, and has no outcome of its own");
     skip("R-LOCK-01,R-LOCK-02,S-IMGCB-13", "to operate on user memory under the lock of Windows 7 would deadlock");
     skip("R-WOW-04", "only on ARM64");
-    skip("R-IMG-03", "an image routine is given nothing by which it could refuse");
     if (ThreadTeb == NULL || CurrentTeb == NULL || ProcessPeb == NULL)
         skip("R-EXIT-04", "no routine tells where a thread's TEB is");
     skip("R-EXIT-06", "when an id is used again cannot be brought about");

@@ -5,6 +5,7 @@ using System;
 using System.IO;
 using System.Runtime.InteropServices;
 using System.Threading;
+using Microsoft.Win32.SafeHandles;
 
 static class Program
 {
@@ -51,11 +52,29 @@ static class Program
         thread.Join();
     }
 
+    [DllImport("kernel32", CharSet = CharSet.Unicode, SetLastError = true)]
+    static extern SafeFileHandle CreateFileW(string name, uint access, uint share, IntPtr security, uint how, uint flags, IntPtr template);
+
+    [DllImport("kernel32", SetLastError = true)]
+    static extern bool DeviceIoControl(SafeFileHandle file, uint code, byte[] input, int inputBytes, byte[] output, int outputBytes,
+                                       out int returned, IntPtr overlapped);
+
+    // Begins phase 7 of a suite, in which the driver has this process terminated.
+    static void Ask()
+    {
+        const uint ReadWrite = 0xC0000000, OpenExisting = 3, Phase = 0x222004;
+        int returned;
+        using (var device = CreateFileW(@"\\.\ConformanceContext", ReadWrite, 0, IntPtr.Zero, OpenExisting, 0, IntPtr.Zero))
+            DeviceIoControl(device, Phase, BitConverter.GetBytes(7u), 4, null, 0, out returned, IntPtr.Zero);
+    }
+
     static int Main()
     {
         string self = System.Diagnostics.Process.GetCurrentProcess().MainModule.FileName;
         if (Path.GetFileNameWithoutExtension(self).EndsWith("plain"))
             Plain(Path.GetDirectoryName(self));
+        if (Path.GetFileNameWithoutExtension(self).EndsWith("asks"))
+            Ask();
         // All threads get the status of the process.
         Environment.Exit(42);
         return 42;

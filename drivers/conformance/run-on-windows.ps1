@@ -136,7 +136,7 @@ $Devices = @{
 }
 $Cases = @{
     "structures" = "plain", "refuse", "own", "two", "relent", "inform", "warn", "MiXeD"
-    "context" = "plain", "wow"
+    "context" = "plain", "wow", "doomed", "asks"
     "races" = , "race" * 50
 }
 

@@ -1,6 +1,6 @@
 //! The bench: one machine, its drivers' process and what has happened so far.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use event::{ClientId, Conditions, DriverId, Event, EventKind, ProcessId, Record, Time};
@@ -26,6 +26,8 @@ pub struct Bench {
     shell: Option<Process>,
     pub(crate) conditions: Conditions,
     pub(crate) now: Time,
+    /// Processes that drivers have terminated and that have not exited yet, with their status.
+    pub(crate) terminated: VecDeque<(ProcessId, NTSTATUS)>,
 }
 
 impl Bench {
@@ -60,6 +62,7 @@ impl Bench {
             shell: None,
             conditions: Conditions::default(),
             now,
+            terminated: VecDeque::new(),
         })
     }
 
@@ -84,7 +87,8 @@ impl Bench {
     /// # Errors
     /// [`Error::Stopped`].
     pub fn shell(&mut self) -> Result<Process, Error> {
-        if let Some(shell) = self.shell {
+        // One that a driver has terminated is started anew.
+        if let Some(shell) = self.shell.filter(|shell| self.world.live(shell.id).is_some()) {
             return Ok(shell);
         }
         let shell = self.process(r"C:\Windows\explorer.exe").existing().create()?;
@@ -145,6 +149,17 @@ impl Bench {
         }
     }
 
+    /// Lets the processes exit that drivers have terminated meanwhile (R-IMG-03): what a program asked for is done first, as
+    /// a thread ends on its way back to user mode.
+    pub(crate) fn settle(&mut self) -> Result<(), Error> {
+        while let Some((process, status)) = self.terminated.pop_front() {
+            if self.world.live(process).is_some() {
+                self.end_process(process, status)?;
+            }
+        }
+        Ok(())
+    }
+
     fn path_of(&self, process: ProcessId) -> String {
         self.world.processes.get(&process.0).map(|process| process.path.clone()).unwrap_or_default()
     }
@@ -152,10 +167,12 @@ impl Bench {
     /// What the host says, as an answer of the bench.
     pub(crate) fn answer<T>(&mut self, result: Result<T, BenchError>) -> Result<T, Error> {
         self.collect();
-        result.map_err(|error| match error {
+        let answer = result.map_err(|error| match error {
             BenchError::Gone => self.gone(),
             other => Error::Host(other),
-        })
+        })?;
+        self.settle()?;
+        Ok(answer)
     }
 
     /// Why the host is gone.

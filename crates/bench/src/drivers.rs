@@ -89,6 +89,9 @@ impl Bench {
     /// [`Error::Stopped`] when the machine stops of it, or has stopped.
     pub fn finish(&mut self) -> Result<(), Error> {
         let result = self.host.finish();
+        self.collect();
+        // Nothing can be told any more, and so nobody exits.
+        self.terminated.clear();
         self.answer(result)
     }
 }

@@ -42,11 +42,14 @@ impl Bench {
 
     /// Fetches what was recorded since the last call.
     pub fn collect(&mut self) {
-        let (records, now) = (&mut self.records, &mut self.now);
+        let (records, now, terminated) = (&mut self.records, &mut self.now, &mut self.terminated);
         self.host.drain(&mut |record| {
             // A driver that waits moves a virtual clock; a stop of the host's watcher is on the real one.
             if !matches!(record.body, Body::Stop(_)) {
                 *now = (*now).max(record.time);
+            }
+            if let Body::Termination { process, status, .. } = record.body {
+                terminated.push_back((process, status));
             }
             records.push(record.clone().into_owned());
         });

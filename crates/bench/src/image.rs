@@ -187,6 +187,7 @@ impl ImageBuilder<'_> {
         };
         let view = View { process, base: image.base, size: image.size };
         bench.map(context, image, contents, conditions)?;
+        bench.settle()?;
         Ok(view)
     }
 }
@@ -226,6 +227,7 @@ impl KernelImageBuilder<'_> {
         image.base = base.unwrap_or_else(|| bench.place(ProcessId::IDLE, &path, size, Architecture::X64));
         let view = View { process: ProcessId::IDLE, base: image.base, size };
         bench.map(SYSTEM_WORKER, image, None, conditions)?;
+        bench.settle()?;
         Ok(view)
     }
 }

@@ -84,10 +84,10 @@ impl Bench {
     pub fn resume(&mut self, process: &Process) -> Result<(), Error> {
         let thread = self.first_thread(process)?;
         let conditions = self.conditions;
-        match self.world.live(process.id) {
-            Some(state) if state.stage == Stage::Suspended => self.first_start(thread.id, conditions),
-            _ => Ok(()),
+        if self.world.live(process.id).is_some_and(|state| state.stage == Stage::Suspended) {
+            self.first_start(thread.id, conditions)?;
         }
+        self.settle()
     }
 
     /// Ends a process: its threads exit, oldest last, and the last of them ends it (SEMANTICS C.2).
@@ -95,18 +95,24 @@ impl Bench {
     /// # Errors
     /// [`Error::Failed`] when it has exited, [`Error::Stopped`].
     pub fn exit_process(&mut self, process: &Process, status: NTSTATUS) -> Result<(), Error> {
-        let Some(state) = self.world.live(process.id) else {
+        self.end_process(process.id, status)?;
+        self.settle()
+    }
+
+    /// The exit of a process, and nothing more.
+    pub(crate) fn end_process(&mut self, process: ProcessId, status: NTSTATUS) -> Result<(), Error> {
+        let Some(state) = self.world.live(process) else {
             return Err(failed("the process has exited", nt_abi::STATUS_PROCESS_IS_TERMINATING));
         };
         let threads = state.threads.clone();
         // The first thread is the one that calls ExitProcess: it ends the others, and is the last.
         for thread in threads.into_iter().rev() {
-            self.exit_thread(&Thread { id: ClientId { process: process.id, thread } }, status)?;
+            self.end_thread(ClientId { process, thread }, status)?;
         }
-        if self.world.live(process.id).is_some() {
+        if self.world.live(process).is_some() {
             // It never had a thread: whoever drops it runs the exit (R-ORD-03).
             let context = self.context_of(None)?;
-            self.process_gone(context, process.id, status)?;
+            self.process_gone(context, process, status)?;
         }
         Ok(())
     }
@@ -439,6 +445,7 @@ impl ProcessBuilder<'_> {
                 bench.happen(creator, EventKind::ThreadCreate(made), self.conditions)?;
             }
         }
+        bench.settle()?;
         Ok(made)
     }
 }

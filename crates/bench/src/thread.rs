@@ -38,7 +38,12 @@ impl Bench {
     /// # Errors
     /// [`Error::Failed`] when it has exited, [`Error::Stopped`].
     pub fn exit_thread(&mut self, thread: &Thread, status: NTSTATUS) -> Result<(), Error> {
-        let id = thread.id;
+        self.end_thread(thread.id, status)?;
+        self.settle()
+    }
+
+    /// The exit of a thread, and nothing more.
+    pub(crate) fn end_thread(&mut self, id: ClientId, status: NTSTATUS) -> Result<(), Error> {
         let state = self.world.live(id.process).filter(|state| state.threads.contains(&id.thread));
         let Some(state) = state else {
             return Err(failed("the thread has exited", nt_abi::STATUS_THREAD_IS_TERMINATING));
@@ -84,12 +89,15 @@ impl ThreadBuilder<'_> {
         };
         if stage == Stage::WithoutThread {
             let inserter = bench.context_of(by)?;
-            return bench.insert_first_thread(process.id, inserter, suspended, conditions);
+            let thread = bench.insert_first_thread(process.id, inserter, suspended, conditions)?;
+            bench.settle()?;
+            return Ok(thread);
         }
         let context: ClientId = bench.context_of(Some(by.unwrap_or(Actor::Process(process.id))))?;
         let thread = bench.world.add_thread(process.id);
         let made = event::Thread { thread, teb: bench.world.teb_of(thread) };
         bench.happen(context, EventKind::ThreadCreate(made), conditions)?;
+        bench.settle()?;
         Ok(Thread { id: thread })
     }
 }

@@ -8,7 +8,7 @@ use event::{Body, Event, Level, Record, Time};
 use host::Bench;
 use report::{Sink, SinkError};
 use source::live::Observer;
-use source::{Delivery, Recipient, Refusal, Reply, Ticket};
+use source::{Delivery, Recipient, Refusal, Reply, Termination, Ticket};
 
 /// The memory of traced processes.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub struct LiveBench<'a> {
     bench: &'a mut Bench,
     sink: &'a mut dyn Sink,
     notes: Notes,
+    /// Processes that drivers have terminated, until the source ends them.
+    terminated: Vec<Termination>,
     /// The first thing the sink could not write.
     error: Option<SinkError>,
 }
@@ -33,7 +35,7 @@ impl<'a> LiveBench<'a> {
     /// Delivers to `bench`, and gives its records to `sink`.
     pub fn new(bench: &'a mut Bench, sink: &'a mut dyn Sink) -> Self {
         bench.set_user_memory(Box::new(TracedMemory));
-        Self { bench, sink, notes: Notes::default(), error: None }
+        Self { bench, sink, notes: Notes::default(), terminated: Vec::new(), error: None }
     }
 
     /// The bench itself, to load drivers into.
@@ -51,8 +53,11 @@ impl<'a> LiveBench<'a> {
         for (level, text) in self.notes.0.take() {
             self.add(Body::Note { level, text: text.into() });
         }
-        let (sink, error) = (&mut *self.sink, &mut self.error);
+        let (sink, error, terminated) = (&mut *self.sink, &mut self.error, &mut self.terminated);
         self.bench.drain(&mut |record| {
+            if let Body::Termination { process, status, .. } = record.body {
+                terminated.push(Termination { process, status });
+            }
             if let Err(failed) = sink.record(record) {
                 error.get_or_insert(failed);
             }
@@ -120,6 +125,11 @@ impl Recipient for LiveBench<'_> {
             self.drain();
         }
         finished.map(|(ticket, delivery)| (Ticket(ticket.0), self.told(delivery)))
+    }
+
+    fn terminated(&mut self) -> Vec<Termination> {
+        self.drain();
+        std::mem::take(&mut self.terminated)
     }
 }
 

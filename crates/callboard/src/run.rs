@@ -5,7 +5,9 @@ use callboard::live::{self, LiveError};
 use callboard::report::{SinkError, Summary};
 use callboard::{LiveBench, Symbolise, exit};
 use event::{Body, Level};
-use nt_abi::{NTSTATUS, STATUS_DRIVER_ENTRYPOINT_NOT_FOUND, STATUS_INVALID_IMAGE_FORMAT};
+use nt_abi::{
+    NTSTATUS, STATUS_DRIVER_ENTRYPOINT_NOT_FOUND, STATUS_INVALID_IMAGE_FORMAT, STATUS_INVALID_IMAGE_HASH,
+};
 
 use crate::args::Run;
 use crate::drivers::{self, DriverFile};
@@ -102,7 +104,8 @@ fn say_gaps(live: &mut LiveBench<'_>) {
 }
 
 /// What the loader itself answers; anything else is DriverEntry's.
-const IMAGE_STATUSES: [NTSTATUS; 2] = [STATUS_INVALID_IMAGE_FORMAT, STATUS_DRIVER_ENTRYPOINT_NOT_FOUND];
+const IMAGE_STATUSES: [NTSTATUS; 3] =
+    [STATUS_INVALID_IMAGE_FORMAT, STATUS_DRIVER_ENTRYPOINT_NOT_FOUND, STATUS_INVALID_IMAGE_HASH];
 
 /// Writes the settings and loads the drivers.
 fn load(run: &Run, drivers: &[DriverFile], live: &mut LiveBench<'_>) -> Result<(), Failure> {

@@ -42,6 +42,7 @@ impl Body<'_> {
             Self::Event(event) => Body::Event(event.into_owned()),
             Self::Notification(notification) => Body::Notification(notification),
             Self::Verdict { process, status, driver } => Body::Verdict { process, status, driver },
+            Self::Termination { process, status, driver } => Body::Termination { process, status, driver },
             Self::Debug { driver, component, level, text: line } => {
                 Body::Debug { driver, component, level, text: text(line) }
             }

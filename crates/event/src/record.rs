@@ -92,6 +92,15 @@ pub enum Body<'a> {
         /// The driver that wrote it last, where one did.
         driver: Option<DriverId>,
     },
+    /// A driver terminated a process: it exits with that status as soon as whoever runs it has ended it (R-IMG-03).
+    Termination {
+        /// The process.
+        process: ProcessId,
+        /// What it exits with.
+        status: NTSTATUS,
+        /// The driver, where one is known to have run.
+        driver: Option<DriverId>,
+    },
     /// A driver printed something: whole lines, without their line end.
     Debug {
         /// The driver; `None` where no driver is known to run.

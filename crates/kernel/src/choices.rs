@@ -246,6 +246,13 @@ choices! {
         /// In device form.
         "device" => Device,
     }
+    /// Whether a driver that asks for integrity checks has to be signed to be loaded (R-INT-04).
+    "code-integrity" code_integrity: CodeIntegrity {
+        /// It is loaded whatever it carries, as on a machine with a kernel debugger or with integrity checks off.
+        "off" => Off,
+        /// It has to carry a signature of its own bytes; who signed it is not looked at.
+        "embedded" => Embedded,
+    }
     /// What the registration of a NULL routine is answered with: not documented.
     "null-routine" null_routine: NullRoutine {
         /// As any other address: the next event calls it.

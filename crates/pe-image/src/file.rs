@@ -67,6 +67,8 @@ pub struct PeFile<'a> {
     layout: Layout<'a>,
     subsystem_offset: u64,
     entry_offset: u64,
+    checksum_offset: u64,
+    certificates_offset: u64,
     /// End of the COFF symbols and their strings in the file.
     symbols_end: u64,
 }
@@ -109,6 +111,8 @@ pub fn parse(bytes: &[u8]) -> Result<PeFile<'_>, PeError> {
         notes: Vec::new(),
         subsystem_offset: headers.subsystem_offset(),
         entry_offset: headers.entry_offset(),
+        checksum_offset: headers.checksum_offset(),
+        certificates_offset: headers.directory_offset(pe::IMAGE_DIRECTORY_ENTRY_SECURITY),
         symbols_end: headers.symbols_end(),
         layout: headers.layout,
     };
@@ -226,6 +230,12 @@ impl<'a> PeFile<'a> {
     #[must_use]
     pub fn functions_with_handlers(&self) -> usize {
         self.functions.with_handlers(&self.layout)
+    }
+
+    /// File offsets of the fields that signing a file changes: its checksum, and the directory of its certificates.
+    pub(crate) fn unsigned_fields(&self) -> (usize, usize) {
+        let offset = |offset| usize::try_from(offset).unwrap_or(usize::MAX / 2);
+        (offset(self.checksum_offset), offset(self.certificates_offset))
     }
 
     /// What is unusual, from what has been read.

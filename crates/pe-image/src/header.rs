@@ -62,7 +62,7 @@ impl<'a> Headers<'a> {
     pub(crate) fn directory(&self, index: usize) -> Option<Directory> {
         let entry: &pe::ImageDataDirectory = crate::bytes::cast(self.directories.get(index * 8..)?)?;
         let (rva, size) = (entry.virtual_address.get(LE), entry.size.get(LE));
-        let at = self.pe_offset + DIRECTORIES + index as u64 * 8;
+        let at = self.directory_offset(index);
         (rva != 0 && size != 0).then_some(Directory { rva, size, at })
     }
 
@@ -79,6 +79,11 @@ impl<'a> Headers<'a> {
             .and_then(|bytes| bytes.first_chunk::<4>())
             .map_or(0, |bytes| u32::from_le_bytes(*bytes));
         strings + u64::from(size)
+    }
+
+    /// File offset of the entry of a directory, whether the file has it or not.
+    pub(crate) fn directory_offset(&self, index: usize) -> u64 {
+        self.pe_offset + DIRECTORIES + index as u64 * 8
     }
 
     pub(crate) fn entry_offset(&self) -> u64 {

@@ -20,6 +20,7 @@
 //! | [`load_config`], [`debug_info`], [`version`], `checksum` | the smaller ones |
 //! | [`map`], [`bind`], [`mapped`] | from file to image: steps, the caller's resolver, the result |
 //! | `memory` | the only file with `unsafe`: reserve, write, seal, read |
+//! | [`signature`] | the embedded signature, and whether it is of these bytes |
 //! | [`forward`] | exports that name an export of another module |
 //! | [`symbols`] | RVA → name, file and line |
 //! | `fuzzing` | the oracle of the fuzz target and of the seeded test (feature `fuzzing`) |
@@ -48,6 +49,7 @@ mod memory;
 pub mod note;
 pub mod relocations;
 pub mod section;
+pub mod signature;
 pub mod symbols;
 pub mod unwind;
 pub mod version;
@@ -62,5 +64,6 @@ pub use mapped::{MappedImage, RetiredImage};
 pub use memory::GUARD_SIZE;
 pub use note::Note;
 pub use section::{Protection, Section};
+pub use signature::{SignatureError, check_signature};
 pub use symbols::{Symbols, SymbolsError};
 pub use unwind::{FunctionTable, RuntimeFunction};

@@ -130,6 +130,7 @@ impl Summary {
             | Body::Registration { .. }
             | Body::Notification(_)
             | Body::Verdict { .. }
+            | Body::Termination { .. }
             | Body::Stop(_)
             | Body::Note { .. }
             | Body::Timing(_) => {}

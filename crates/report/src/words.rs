@@ -140,7 +140,11 @@ pub(crate) fn leak_words(kind: LeakKind) -> (&'static str, &'static str) {
 pub(crate) fn is_urgent(body: &Body<'_>) -> bool {
     match body {
         Body::Verdict { status, .. } | Body::DriverStart { status, .. } => !status.is_success(),
-        Body::Finding(_) | Body::Stop(_) | Body::CommandExit { .. } | Body::End => true,
+        Body::Finding(_)
+        | Body::Stop(_)
+        | Body::CommandExit { .. }
+        | Body::Termination { .. }
+        | Body::End => true,
         _ => false,
     }
 }
@@ -164,6 +168,7 @@ pub(crate) fn record_type(body: &Body<'_>) -> &'static str {
         },
         Body::Notification(_) => "notification",
         Body::Verdict { .. } => "verdict",
+        Body::Termination { .. } => "termination",
         Body::Debug { .. } => "debug",
         Body::Finding(_) => "finding",
         Body::Stop(_) => "stop",

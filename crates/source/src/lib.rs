@@ -9,4 +9,4 @@
 pub mod live;
 mod recipient;
 
-pub use recipient::{Delivery, Recipient, Refusal, Reply, Ticket};
+pub use recipient::{Delivery, Recipient, Refusal, Reply, Termination, Ticket};

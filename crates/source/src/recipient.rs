@@ -28,6 +28,15 @@ pub struct Reply {
     pub refused: Option<Refusal>,
 }
 
+/// A process that a driver has terminated: it is to exit with that status (R-IMG-03).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Termination {
+    /// The process.
+    pub process: ProcessId,
+    /// What its exit is told with.
+    pub status: NTSTATUS,
+}
+
 /// How far the delivery of a batch has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
@@ -47,4 +56,10 @@ pub trait Recipient {
 
     /// Waits up to `wait` for any pending batch to be done.
     fn finished(&mut self, wait: Duration) -> Option<(Ticket, Delivery)>;
+
+    /// The processes that drivers have terminated since this was last asked. Asked when a batch is done, before its thread
+    /// goes on, and now and then while nothing happens.
+    fn terminated(&mut self) -> Vec<Termination> {
+        Vec::new()
+    }
 }

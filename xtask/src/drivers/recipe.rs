@@ -62,6 +62,7 @@ const LISTED: &[(&str, &str, Language, &str)] = &[
     ("bsod", "drivers/tests/bsod.c", C, "stops the machine in the way that `Mode` asks for"),
     ("device", "drivers/tests/device.c", C, "a device that answers every kind of request, and timers"),
     ("caller", "drivers/tests/caller.c", C, "registers without a device, or from the middle of a stack"),
+    ("terminates", "drivers/tests/terminates.c", C, "terminates processes of a certain name when their image is mapped"),
     ("hostile", "drivers/tests/hostile.c", C, "tries to get out of its sandbox by raw system calls"),
 ];
 

@@ -61,6 +61,31 @@ fn r_int_02_a_driver_sets_and_clears_the_bit_in_its_loader_entry() {
 }
 
 #[test]
+fn r_int_04_an_unsigned_driver_fails_to_load_where_signatures_are_checked() {
+    let choose = ["--choose", "code-integrity=embedded"];
+    if !can_trace() {
+        return;
+    }
+    let run = run_with("minimal", &choose, &["sh", "-c", "echo ran"]);
+    assert_eq!((run.code, run.stdout.as_str()), (121, ""), "{}", run.stderr);
+    assert!(run.of("driver_load").is_empty() && run.lines().is_empty(), "{:#?}", run.records);
+    for part in ["/INTEGRITYCHECK", "code-integrity", "no embedded signature"] {
+        assert!(run.stderr.contains(part), "{part}: {}", run.stderr);
+    }
+    let signed = concat!(env!("CARGO_MANIFEST_DIR"), "/../pe-image/tests/data/signed-minimal.sys");
+    for profile in bench::Profile::ALL {
+        let mut choices = bench::Choices::default();
+        choices.set("code-integrity", "embedded").unwrap();
+        let mut bench = bench::Bench::builder().profile(profile).choices(choices).start().unwrap();
+        let refused = bench.load("minimal", driver("minimal")).unwrap_err();
+        assert_eq!(refused.status(), Some(bench::NTSTATUS::from_u32(0xC000_0428)), "{profile}");
+        let loaded = bench.load("signed", signed).unwrap();
+        bench.unload(loaded).unwrap();
+        bench.load("unchecked", driver("loader-flag")).unwrap();
+    }
+}
+
+#[test]
 fn r_veto_04_r_veto_05_the_chain_is_not_cut_and_the_last_writer_wins() {
     if !can_trace() {
         return;

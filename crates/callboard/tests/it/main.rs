@@ -11,6 +11,7 @@
 //!   lifetimes.rs kept, held and acquired wrongly   rules.rs   a pair of drivers for each rule
 //!   loads.rs     drivers that come and go          stack.rs   how much of it routines use
 //!   waits.rs     for other threads                 bugs.rs    known defects, under stress
+//!   termination.rs  processes that a driver ends
 //! ```
 
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on fails")]
@@ -30,5 +31,6 @@ mod rules;
 mod stack;
 mod stops;
 mod support;
+mod termination;
 mod waits;
 mod witness;

@@ -6,10 +6,11 @@ use std::sync::{Mutex, PoisonError};
 use event::{Body, DriverId, Family, Leak, LeakKind};
 use nt_abi::{
     DRIVER_EXTENSION, DRIVER_OBJECT, NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_IMAGE_FORMAT,
-    UNICODE_STRING,
+    STATUS_INVALID_IMAGE_HASH, UNICODE_STRING,
 };
 
 use super::driver::{Driver, as_driver};
+use crate::choices::CodeIntegrity;
 use crate::mm::sysload::{self, ImageError};
 use crate::ob::{self, ObjectType, Ref};
 use crate::{Kernel, dbg};
@@ -50,6 +51,9 @@ pub enum LoadError {
     /// There were too many drivers.
     #[error("a bench loads at most 256 drivers")]
     TooMany,
+    /// It asks for integrity checks, and is not what was signed.
+    #[error("it is linked with /INTEGRITYCHECK, and code-integrity is `embedded`: {0}")]
+    NotSigned(#[from] pe_image::SignatureError),
     /// DriverEntry said no.
     #[error("DriverEntry returned {0}")]
     Refused(NTSTATUS),
@@ -62,6 +66,7 @@ impl LoadError {
             Self::Image(error) => error.status(),
             Self::NoEntryPoint => STATUS_INVALID_IMAGE_FORMAT,
             Self::TooMany => STATUS_INSUFFICIENT_RESOURCES,
+            Self::NotSigned(_) => STATUS_INVALID_IMAGE_HASH,
             Self::Refused(status) => *status,
         }
     }
@@ -94,6 +99,11 @@ impl Kernel {
         let file = pe_image::parse(file).map_err(ImageError::from)?;
         file.require_driver().map_err(ImageError::from)?;
         let entry = file.entry.ok_or(LoadError::NoEntryPoint)?;
+        let force_integrity = file.force_integrity() || self.config.force_integrity;
+        // Before anything of it is there, and so before anybody is told of it (R-INT-04).
+        if force_integrity && self.config.choices.code_integrity == CodeIntegrity::Embedded {
+            pe_image::check_signature(&file)?;
+        }
         let file_name = path.rsplit(['/', '\\']).next().unwrap_or(path);
         let image = sysload::load(&file, id, file_name, &self.config)?;
         let (base, size) = (image.base(), image.size());
@@ -120,7 +130,7 @@ impl Kernel {
             path: path.into(),
             base,
             size,
-            force_integrity: file.force_integrity() || self.config.force_integrity,
+            force_integrity,
             object,
             image: Mutex::new(Some(image)),
         });

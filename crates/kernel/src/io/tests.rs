@@ -392,3 +392,54 @@ fn the_sensor_reads_its_settings_and_leaves_nothing() {
         assert_eq!((leaks, records.findings()), (0, vec![]), "{:?}", records.lines());
     });
 }
+
+const UNSIGNED: &[u8] = include_bytes!("../../../../drivers/bin/minimal.sys");
+const SIGNED: &[u8] = include_bytes!("../../../pe-image/tests/data/signed-minimal.sys");
+const WITHOUT_INTEGRITY: &[u8] = include_bytes!("../../../../drivers/bin/loader-flag.sys");
+
+/// How often the image routine of the test was called.
+static IMAGES: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+
+unsafe extern "win64" fn count_image(_: usize, _: usize, _: usize) {
+    IMAGES.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Loads a file as a driver: the status, how many images routines were told of, and what the driver printed.
+fn loaded(config: Config, file: &[u8]) -> (NTSTATUS, usize, usize) {
+    with_kernel(config, |kernel, records| {
+        let routine = (count_image as *const ()).expose_provenance();
+        let flavour = notify::ImageFlavour::Plain;
+        let request = notify::Request { routine, flavour, flags: 0, owner: u64::MAX };
+        kernel.ps.tables.image.register(request).unwrap();
+        IMAGES.store(0, Ordering::Relaxed);
+        let loaded = kernel.load_driver("some", "some.sys", file);
+        let status = loaded.map_or_else(|error| error.status(), |_| STATUS_SUCCESS);
+        (status, IMAGES.load(Ordering::Relaxed), records.lines().len())
+    })
+}
+
+#[test]
+fn r_int_04_a_checked_image_that_is_not_what_was_signed_is_not_loaded() {
+    let mut config = Config::default();
+    config.choices.set("code-integrity", "embedded").unwrap();
+    let refused = (STATUS_INVALID_IMAGE_HASH, 0, 0);
+    let mut changed = SIGNED.to_vec();
+    // In the code of its DriverEntry.
+    let entry = pe_image::parse(SIGNED).unwrap().entry.unwrap();
+    let at = pe_image::parse(SIGNED).unwrap().sections()[0].raw_offset as usize + (entry as usize % 0x1000);
+    changed[at] ^= 1;
+    assert_eq!(loaded(config, UNSIGNED), refused);
+    assert_eq!(loaded(config, &changed), refused);
+    let (status, images, lines) = loaded(config, SIGNED);
+    assert_eq!((status, images), (STATUS_SUCCESS, 1));
+    assert!(lines > 0, "its DriverEntry has run");
+    // Who does not ask for the check is not checked, unless it is counted as one that does.
+    assert_eq!(loaded(config, WITHOUT_INTEGRITY).0, STATUS_SUCCESS);
+    assert_eq!(loaded(Config { force_integrity: true, ..config }, WITHOUT_INTEGRITY), refused);
+}
+
+#[test]
+fn r_int_04_nobody_looks_unless_code_integrity_is_chosen() {
+    assert_eq!(loaded(Config::default(), UNSIGNED).0, STATUS_SUCCESS);
+    assert_eq!(loaded(Config::default(), SIGNED).0, STATUS_SUCCESS);
+}

@@ -39,6 +39,8 @@ pub(crate) struct Waiter {
     pub(crate) thread: usize,
     pub(crate) objects: Box<[Object]>,
     pub(crate) all: bool,
+    /// In user mode, so that the end of the thread breaks it off.
+    user_mode: bool,
     status: AtomicI32,
     apc_disable: AtomicI16,
     /// The thread whose act has ended the wait; 0 for a lock's release, and where nobody acted.
@@ -57,12 +59,13 @@ pub(crate) struct Satisfied {
 }
 
 impl Waiter {
-    pub(crate) fn new(thread: usize, objects: &[Object], all: bool) -> Arc<Self> {
+    pub(crate) fn new(thread: usize, objects: &[Object], all: bool, user_mode: bool) -> Arc<Self> {
         Arc::new(Self {
             word: AtomicU32::new(WAITING),
             thread,
             objects: objects.into(),
             all,
+            user_mode,
             status: AtomicI32::new(0),
             apc_disable: AtomicI16::new(0),
             let_go_by: AtomicUsize::new(0),
@@ -383,6 +386,16 @@ impl Waiters {
     pub(crate) fn look_again(&mut self, waiter: &Arc<Waiter>) {
         if waiter.word.load(Ordering::Acquire) == WAITING {
             self.remove(waiter);
+            waiter.wake(KICKED);
+        }
+    }
+
+    /// Has every thread that waits in user mode, and of which `is_one` holds, look at whether it is to end.
+    pub(crate) fn kick_all(&mut self, is_one: impl Fn(usize) -> bool) {
+        let waits = |waiter: &&Arc<Waiter>| waiter.user_mode && is_one(waiter.thread);
+        let waiters: Vec<_> = self.by_thread.values().filter(waits).cloned().collect();
+        for waiter in waiters {
+            self.remove(&waiter);
             waiter.wake(KICKED);
         }
     }

@@ -90,11 +90,17 @@ unsafe fn pop(queue: *mut KQUEUE) -> *mut LIST_ENTRY {
 ///
 /// # Safety
 /// A queue of a driver, and a time-out that is null or readable.
-unsafe fn remove(queue: *mut KQUEUE, alertable: bool, timeout: *const i64) -> Result<*mut LIST_ENTRY, u32> {
+unsafe fn remove(
+    queue: *mut KQUEUE,
+    user_mode: bool,
+    alertable: bool,
+    timeout: *const i64,
+) -> Result<*mut LIST_ENTRY, u32> {
     let object = queue.expose_provenance();
     // SAFETY: by this function's contract.
     unsafe {
-        let how = How { until: Until::read(timeout), user_alertable: alertable, ..How::BY_DRIVER };
+        let until = Until::read(timeout);
+        let how = How { until, user_mode, user_alertable: alertable, ..How::BY_DRIVER };
         let status = wait(&[object], how);
         if status != STATUS_SUCCESS {
             return Err(status.0.cast_unsigned());
@@ -115,7 +121,7 @@ pub unsafe extern "win64" fn KeRemoveQueue(
     timeout: *const i64,
 ) -> *mut LIST_ENTRY {
     // SAFETY: the driver's pointers.
-    let removed = unsafe { remove(queue, mode != 0, timeout) };
+    let removed = unsafe { remove(queue, mode != 0, mode != 0, timeout) };
     removed.unwrap_or_else(|status| std::ptr::without_provenance_mut(status as usize))
 }
 
@@ -133,7 +139,7 @@ pub unsafe extern "win64" fn KeRemoveQueueEx(
     let mut timeout = timeout;
     while taken < count {
         // SAFETY: the driver's pointers.
-        match unsafe { remove(queue, mode != 0 && alertable != 0, timeout) } {
+        match unsafe { remove(queue, mode != 0, mode != 0 && alertable != 0, timeout) } {
             // SAFETY: the driver's array has that many places.
             Ok(entry) => unsafe { entries.add(taken as usize).write(entry) },
             Err(status) if taken == 0 => return status,

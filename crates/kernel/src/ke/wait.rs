@@ -16,6 +16,7 @@ use super::blocked::{Lock, On, falls_asleep};
 use super::dispatcher::{self, DONE, Object, Satisfied, WAITING, Waiter};
 use super::irql::violation;
 use crate::kernel;
+use crate::ps::process::Eprocess;
 use crate::ps::thread::{Ethread, current};
 
 /// MAXIMUM_WAIT_OBJECTS_EXCEEDED.
@@ -77,6 +78,8 @@ impl Until {
 pub(crate) struct How {
     pub(crate) until: Until,
     pub(crate) all: bool,
+    /// It is a wait in user mode: the end of the thread breaks it off (R-CTX-05).
+    pub(crate) user_mode: bool,
     /// A user APC ends the wait.
     pub(crate) user_alertable: bool,
     /// A driver waits, and not a routine of ours on its behalf.
@@ -87,8 +90,14 @@ pub(crate) struct How {
 
 impl How {
     /// A driver waits for one of the objects, for ever.
-    pub(crate) const BY_DRIVER: Self =
-        Self { until: Until::Never, all: false, user_alertable: false, by_driver: true, lock: None };
+    pub(crate) const BY_DRIVER: Self = Self {
+        until: Until::Never,
+        all: false,
+        user_mode: false,
+        user_alertable: false,
+        by_driver: true,
+        lock: None,
+    };
 }
 
 /// Waits for the event of a lock, without end, on behalf of a routine.
@@ -136,10 +145,13 @@ pub(crate) unsafe fn wait(objects: &[Object], how: How) -> NTSTATUS {
             if how.user_alertable && thread.is_some_and(super::apc::user_apc_waits) {
                 return STATUS_USER_APC;
             }
+            if how.user_mode && thread.is_some_and(is_to_end) {
+                return STATUS_USER_APC;
+            }
             if how.until == Until::Now {
                 return STATUS_TIMEOUT;
             }
-            let waiter = Waiter::new(thread_at, objects, how.all);
+            let waiter = Waiter::new(thread_at, objects, how.all, how.user_mode);
             if warned {
                 waiters.add(&waiter);
             }
@@ -171,6 +183,25 @@ pub(crate) unsafe fn wait(objects: &[Object], how: How) -> NTSTATUS {
             return finish(thread, waiter.satisfied());
         }
     }
+}
+
+/// Whether a thread's process is being terminated, and nothing keeps the thread from ending: where kernel APCs are disabled,
+/// as in a notify routine, something does (R-CTX-05). Source: "Waits and APCs".
+fn is_to_end(thread: &Ethread) -> bool {
+    !thread.system
+        && thread.process.termination().is_some()
+        && super::region::ApcDisable::of(thread) == super::region::ApcDisable { kernel: 0, special: 0 }
+        && machine::irql::current() < Irql::APC
+}
+
+/// Breaks off the waits of a process that is being terminated, where they can be.
+pub(crate) fn terminated(process: &Eprocess) {
+    let of_process = |thread: usize| {
+        // SAFETY: a thread that waits is the current one of a processor, which keeps its object.
+        let thread = unsafe { std::ptr::with_exposed_provenance::<Ethread>(thread).as_ref() };
+        thread.is_some_and(|thread| !thread.system && std::ptr::eq(&*thread.process, process))
+    };
+    kernel().ke.dispatcher.lock().kick_all(of_process);
 }
 
 /// Whether a wait for an object may be one for work. A mutex is not, nor what is taken as a lock that is free.
@@ -279,6 +310,11 @@ fn notification_that_runs() -> Option<event::Family> {
     running?.family
 }
 
+/// Whether a driver's wait is one in user mode, and whether user APCs end it.
+fn modes(mode: i8, alertable: u8) -> (bool, bool) {
+    (mode == UserMode, mode == UserMode && alertable != 0)
+}
+
 /// Waits for an object of the dispatcher: event, mutex, semaphore, timer, thread or process. Source: DDI; L-02.
 #[export(irql <= DISPATCH)]
 pub unsafe extern "win64" fn KeWaitForSingleObject(
@@ -288,10 +324,10 @@ pub unsafe extern "win64" fn KeWaitForSingleObject(
     alertable: u8,
     timeout: *const i64,
 ) -> NTSTATUS {
-    let user_alertable = alertable != 0 && mode == UserMode;
+    let (user_mode, user_alertable) = modes(mode, alertable);
     // SAFETY: the driver's object and timeout.
     unsafe {
-        let how = How { until: Until::read(timeout), user_alertable, ..How::BY_DRIVER };
+        let how = How { until: Until::read(timeout), user_mode, user_alertable, ..How::BY_DRIVER };
         wait(&[object.expose_provenance()], how)
     }
 }
@@ -325,13 +361,13 @@ pub unsafe extern "win64" fn KeWaitForMultipleObjects(
     if count > most || count == 0 {
         machine::bug_check(TOO_MANY_OBJECTS, 0, count.into(), 0, 0);
     }
-    let user_alertable = alertable != 0 && mode == UserMode;
+    let (user_mode, user_alertable) = modes(mode, alertable);
     // SAFETY: the driver's array of as many objects, and its timeout.
     unsafe {
         let objects = std::slice::from_raw_parts(objects, count as usize);
         let objects: Vec<_> = objects.iter().map(|object| object.expose_provenance()).collect();
         let until = Until::read(timeout);
-        let how = How { until, all: wait_type == WaitAll, user_alertable, ..How::BY_DRIVER };
+        let how = How { until, all: wait_type == WaitAll, user_mode, user_alertable, ..How::BY_DRIVER };
         wait(&objects, how)
     }
 }
@@ -345,8 +381,8 @@ pub unsafe extern "win64" fn KeDelayExecutionThread(
 ) -> NTSTATUS {
     // SAFETY: the driver's interval.
     let until = unsafe { Until::Time(due(interval.read())) };
-    let user_alertable = alertable != 0 && mode == UserMode;
-    let how = How { until, user_alertable, ..How::BY_DRIVER };
+    let (user_mode, user_alertable) = modes(mode, alertable);
+    let how = How { until, user_mode, user_alertable, ..How::BY_DRIVER };
     // SAFETY: there are no objects.
     let status = unsafe { wait(&[], how) };
     if status == STATUS_TIMEOUT { STATUS_SUCCESS } else { status }

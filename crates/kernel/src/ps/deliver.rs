@@ -151,7 +151,9 @@ impl Kernel {
     fn process_exit(&self, event: &Event<'_>, exit: ProcessExit) {
         let Some(process) = self.ps.cid.lookup::<Eprocess>(exit.process.0, &PROCESS_TYPE) else { return };
         // R-VETO-07: a refused process exits with the status it was refused with.
-        process.set_exited(process.refusal().unwrap_or(exit.status), event.time);
+        // One that a driver has terminated, with that driver's.
+        let status = process.refusal().or_else(|| process.termination()).unwrap_or(exit.status);
+        process.set_exited(status, event.time);
         // Normally the last thread, which has been announced as gone.
         let context = self.thread_in_context(event.context, event.time);
         if process.origin != Origin::Cloned || self.config.choices.clones == Clones::Told {

@@ -50,6 +50,8 @@ pub struct Eprocess {
     exit_status: AtomicI32,
     /// The status a creation was refused with; 0 when it was not.
     refused: AtomicI32,
+    /// The status it is being terminated with, and a bit that says that it is.
+    termination: AtomicU64,
     /// Threads of it in the table of ids.
     pub(crate) threads: AtomicU32,
     /// The id of the thread that exited last, still in the table: it runs the exit notification of the process.
@@ -63,6 +65,9 @@ pub struct Eprocess {
     /// The primary token, made when first asked for.
     pub(crate) token: OnceLock<crate::se::PrimaryToken>,
 }
+
+/// Says that a process is being terminated, above the status that it ends with.
+const TERMINATING: u64 = 1 << 32;
 
 static SEQUENCE: AtomicU64 = AtomicU64::new(1);
 
@@ -94,6 +99,7 @@ impl Eprocess {
             exit_time: AtomicI64::new(0),
             exit_status: AtomicI32::new(nt_abi::STATUS_PENDING.0),
             refused: AtomicI32::new(0),
+            termination: AtomicU64::new(0),
             threads: AtomicU32::new(0),
             last_thread: AtomicU32::new(0),
             peb: AtomicU64::new(process.peb),
@@ -128,6 +134,20 @@ impl Eprocess {
     pub(crate) fn refusal(&self) -> Option<NTSTATUS> {
         let status = NTSTATUS(self.refused.load(Ordering::Acquire));
         (!status.is_success()).then_some(status)
+    }
+
+    /// The status it is being terminated with, from the order on.
+    pub(crate) fn termination(&self) -> Option<NTSTATUS> {
+        let order = self.termination.load(Ordering::Acquire);
+        let [a, b, c, d, ..] = order.to_le_bytes();
+        (order & TERMINATING != 0).then_some(NTSTATUS::from_u32(u32::from_le_bytes([a, b, c, d])))
+    }
+
+    /// Terminates it with a status; false when it is terminating already, or has exited. It exits when its source says so.
+    pub(crate) fn terminate(&self, status: NTSTATUS) -> bool {
+        let order = TERMINATING | u64::from(status.as_u32());
+        self.exit_time() == Time::default()
+            && self.termination.compare_exchange(0, order, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// Remembers that its creation was refused (R-VETO-06).

@@ -9,9 +9,9 @@ use nt_abi::{
     ProcessDebugFlags, ProcessDebugObjectHandle, ProcessDebugPort, ProcessHandleCount, ProcessImageFileName,
     ProcessImageFileNameWin32, ProcessPriorityClass, ProcessProtectionInformation, ProcessSessionInformation,
     ProcessSubsystemInformation, ProcessSubsystemProcess, ProcessTimes, ProcessWow64Information,
-    STATUS_INFO_LENGTH_MISMATCH, STATUS_INVALID_CID, STATUS_INVALID_INFO_CLASS, STATUS_INVALID_PARAMETER_MIX,
-    STATUS_NOT_FOUND, STATUS_NOT_SUPPORTED, STATUS_PORT_NOT_SET, STATUS_PROCESS_IS_TERMINATING,
-    STATUS_SUCCESS, THREAD_BASIC_INFORMATION,
+    STATUS_ACCESS_DENIED, STATUS_INFO_LENGTH_MISMATCH, STATUS_INVALID_CID, STATUS_INVALID_INFO_CLASS,
+    STATUS_INVALID_PARAMETER_MIX, STATUS_NOT_FOUND, STATUS_NOT_SUPPORTED, STATUS_PORT_NOT_SET,
+    STATUS_PROCESS_IS_TERMINATING, STATUS_SUCCESS, THREAD_BASIC_INFORMATION,
 };
 
 use crate::kernel;
@@ -121,24 +121,54 @@ fn thread(handle: HANDLE) -> Result<Ref<Ethread>, NTSTATUS> {
     kernel().ob.handles.lookup(handle, &THREAD_TYPE)
 }
 
-/// Ends a process: a bench's processes belong to its source, which takes no such orders, so it fails. Source: DDI.
+/// Ends a process: from now on it is terminating, waits in user mode that its threads may be taken out of are over, and
+/// whoever runs it is told to end it. Its exit is told as any other's, with this status (R-IMG-03, R-CTX-05). Source: DDI.
 #[export(irql == PASSIVE)]
 pub unsafe extern "win64" fn ZwTerminateProcess(handle: HANDLE, status: NTSTATUS) -> NTSTATUS {
-    // No handle means the current process, and ends all its threads but this one.
-    let handle = if handle.is_null() { std::ptr::without_provenance_mut(usize::MAX) } else { handle };
-    match process(handle) {
-        Ok(process) if process.exit_time().0 != 0 => STATUS_PROCESS_IS_TERMINATING,
-        Ok(process) => {
-            let message = format!(
-                "ZwTerminateProcess of process {} with {status}: not done, as a bench cannot end a process of its source; \
-                 to keep a process from running, refuse its creation",
-                process.id
-            );
-            kernel().note(event::Level::Warning, &message);
-            STATUS_NOT_SUPPORTED
-        }
-        Err(status) => status,
+    let kernel = kernel();
+    if handle.is_null() {
+        kernel.note(
+            event::Level::Warning,
+            "ZwTerminateProcess without a handle ends all threads of the current process but the calling one: not done, as a \
+             driver has no use for it",
+        );
+        return STATUS_NOT_SUPPORTED;
     }
+    let process = match process(handle) {
+        Ok(process) => process,
+        Err(status) => return status,
+    };
+    if process.id == event::ProcessId::SYSTEM {
+        return STATUS_ACCESS_DENIED;
+    }
+    if !process.terminate(status) {
+        return STATUS_PROCESS_IS_TERMINATING;
+    }
+    kernel.record(event::Body::Termination {
+        process: process.id,
+        status,
+        driver: crate::io::current_driver(),
+    });
+    crate::ke::wait::terminated(&process);
+    if let Some(thread) = crate::ps::thread::current()
+        && !thread.system
+        && std::ptr::eq(&*thread.process, &*process)
+        && crate::ke::region::ApcDisable::of(thread).combined() == 0
+    {
+        kernel.note(
+            event::Level::Warning,
+            "ZwTerminateProcess of the current process returns here: on Windows it does not, and what the driver has on its \
+             stack is lost",
+        );
+    }
+    STATUS_SUCCESS
+}
+
+/// Ends a process, as ZwTerminateProcess does. Source: DDI.
+#[export(irql == PASSIVE)]
+pub unsafe extern "win64" fn NtTerminateProcess(handle: HANDLE, status: NTSTATUS) -> NTSTATUS {
+    // SAFETY: passed on from the driver's call.
+    unsafe { ZwTerminateProcess(handle, status) }
 }
 
 /// Writes an answer of a fixed size.
@@ -164,6 +194,30 @@ pub(super) unsafe fn exactly(answer: &[u8], buffer: *mut u8, length: u32, told: 
 pub(super) fn bytes<T: nt_abi::Plain>(value: &T) -> Vec<u8> {
     // SAFETY: the structures of answers are initialised in full, their padding by `zeroed`.
     unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast(), size_of::<T>()) }.to_vec()
+}
+
+/// What is asked of a process most. Field by field, so that the padding stays zero.
+fn basics_of_process(process: &Eprocess) -> PROCESS_BASIC_INFORMATION {
+    let mut basics = PROCESS_BASIC_INFORMATION::zeroed();
+    basics.ExitStatus = process.exit_status();
+    basics.PebBaseAddress = user_address(process.peb.load(Ordering::Relaxed));
+    basics.AffinityMask = 1;
+    basics.BasePriority = 8;
+    basics.UniqueProcessId = process.id.0 as usize;
+    basics.InheritedFromUniqueProcessId = process.parent.0 as usize;
+    basics
+}
+
+/// What is asked of a thread most.
+fn basics_of_thread(thread: &Ethread) -> THREAD_BASIC_INFORMATION {
+    let mut basics = THREAD_BASIC_INFORMATION::zeroed();
+    basics.ExitStatus = thread.exit_status();
+    basics.TebBaseAddress = user_address(thread.teb.load(Ordering::Relaxed));
+    basics.ClientId =
+        CLIENT_ID { UniqueProcess: number(thread.process.id.0), UniqueThread: number(thread.id.0) };
+    basics.AffinityMask = 1;
+    basics.Priority = 8;
+    basics
 }
 
 fn times(create: i64, exit: i64) -> Vec<u8> {
@@ -199,15 +253,7 @@ pub unsafe extern "win64" fn ZwQueryInformationProcess(
         Err(status) => return status,
     };
     let answer = match class {
-        ProcessBasicInformation => bytes(&PROCESS_BASIC_INFORMATION {
-            ExitStatus: process.exit_status(),
-            PebBaseAddress: user_address(process.peb.load(Ordering::Relaxed)),
-            AffinityMask: 1,
-            BasePriority: 8,
-            UniqueProcessId: process.id.0 as usize,
-            InheritedFromUniqueProcessId: process.parent.0 as usize,
-            ..PROCESS_BASIC_INFORMATION::zeroed()
-        }),
+        ProcessBasicInformation => bytes(&basics_of_process(&process)),
         ProcessTimes => times(process.create_time.0, process.exit_time().0),
         ProcessHandleCount => {
             let count = kernel().ob.handles.count_of(process.id.0);
@@ -278,18 +324,7 @@ pub unsafe extern "win64" fn ZwQueryInformationThread(
         Err(status) => return status,
     };
     let answer = match class {
-        nt_abi::ThreadBasicInformation => bytes(&THREAD_BASIC_INFORMATION {
-            ExitStatus: thread.exit_status(),
-            TebBaseAddress: user_address(thread.teb.load(Ordering::Relaxed)),
-            ClientId: CLIENT_ID {
-                UniqueProcess: number(thread.process.id.0),
-                UniqueThread: number(thread.id.0),
-            },
-            AffinityMask: 1,
-            Priority: 8,
-            BasePriority: 0,
-            ..THREAD_BASIC_INFORMATION::zeroed()
-        }),
+        nt_abi::ThreadBasicInformation => bytes(&basics_of_thread(&thread)),
         nt_abi::ThreadTimes => times(thread.create_time.0, thread.exit_time().0),
         START_ADDRESS => thread.start.to_le_bytes().to_vec(),
         LAST_OF_PROCESS => {

@@ -239,7 +239,8 @@ fn the_system_process_is_opened_and_asked() {
                 ZwQueryInformationProcess(process, 999, start, 64, &mut told),
                 STATUS_INVALID_INFO_CLASS
             );
-            assert_eq!(ZwTerminateProcess(process, STATUS_SUCCESS), STATUS_NOT_SUPPORTED);
+            assert_eq!(ZwTerminateProcess(process, STATUS_SUCCESS), STATUS_ACCESS_DENIED, "System");
+            assert_eq!(ZwTerminateProcess(std::ptr::null_mut(), STATUS_SUCCESS), STATUS_NOT_SUPPORTED);
         }
     });
 }

@@ -32,6 +32,10 @@ pub fn check(bytes: &[u8]) -> Outcome {
         }
     };
     parsed(&file, bytes);
+    if let Err(error) = crate::check_signature(&file) {
+        let text = error.to_string();
+        assert!(!text.is_empty() && !text.contains(char::is_control), "{text:?}");
+    }
     let mut asked = 0usize;
     let mut resolver = |_: &str, symbol: Symbol<'_>| {
         asked += 1;

@@ -29,7 +29,7 @@ pub(super) fn show(paper: &mut Paper, record: &Record<'_>, names: &Names, verbos
 fn quietest(body: &Body<'_>) -> Verbosity {
     use Verbosity::{Everything, Normal, Quiet, Verbose};
     match body {
-        Body::Finding(_) | Body::Stop(_) => Quiet,
+        Body::Finding(_) | Body::Stop(_) | Body::Termination { .. } => Quiet,
         Body::Verdict { status, .. } => if_good(*status, Verbose, Quiet),
         Body::DriverStart { status, .. } => if_good(*status, Normal, Quiet),
         Body::CommandExit { code: Some(0), signal: None } => Normal,
@@ -80,6 +80,7 @@ impl Timeline<'_> {
             Body::Event(event) => self.event(event),
             Body::Notification(notification) => self.notification(notification),
             Body::Verdict { process, status, driver } => self.verdict(*process, *status, *driver),
+            Body::Termination { process, status, driver } => self.termination(*process, *status, *driver),
             Body::Debug { driver, component, level, text } => self.debug(*driver, *component, *level, text),
             Body::Finding(finding) => trouble::finding(self, finding),
             Body::Stop(stop) => trouble::stop(self, stop),
@@ -395,6 +396,16 @@ impl Timeline<'_> {
         self.paper.put(PLAIN, "by ");
         self.paper.put_short(DRIVER, &self.driver_name(driver));
         let answer = self.brief(status);
+        self.paper.put_wrapped(PLAIN, &format!(": {answer}"));
+        self.paper.end();
+    }
+
+    fn termination(&mut self, process: ProcessId, status: NTSTATUS, driver: Option<DriverId>) {
+        self.begin_about(Some(process));
+        self.paper.word(BAD, self.paper.signs().refused, BAD, "ended");
+        self.paper.put(PLAIN, "by ");
+        self.paper.put_short(DRIVER, &self.driver_name(driver));
+        let answer = self.exit_status(status);
         self.paper.put_wrapped(PLAIN, &format!(": {answer}"));
         self.paper.end();
     }

@@ -34,7 +34,7 @@ fn who<'a>(record: &Record<'_>, names: &'a Names, live: bool) -> Who<'a> {
             conditions: words::conditions(event.conditions),
             ..about(subject(event), Some(event.context), names, live)
         },
-        Body::Verdict { process, .. } => {
+        Body::Verdict { process, .. } | Body::Termination { process, .. } => {
             about(ClientId { process: *process, thread: ThreadId(0) }, Some(context), names, live)
         }
         _ => about(context, None, names, live),
@@ -85,7 +85,9 @@ fn driver_of(body: &Body<'_>) -> Option<event::DriverId> {
         | Body::DriverUnload { driver, .. }
         | Body::Registration { driver, .. } => Some(*driver),
         Body::Notification(notification) => Some(notification.driver),
-        Body::Verdict { driver, .. } | Body::Debug { driver, .. } => *driver,
+        Body::Verdict { driver, .. } | Body::Termination { driver, .. } | Body::Debug { driver, .. } => {
+            *driver
+        }
         Body::Finding(finding) => finding.driver,
         Body::Stop(stop) => stop.driver,
         Body::Leak(leak) => Some(leak.driver),
@@ -127,6 +129,7 @@ fn body<'a>(body: &'a Body<'a>, live: bool) -> line::Body<'a> {
         Body::Verdict { status, .. } => {
             line::Body::Verdict { refused: !status.is_success(), status: (*status).into() }
         }
+        Body::Termination { status, .. } => line::Body::Exit { status: (*status).into() },
         Body::Debug { component, level, text, .. } => {
             line::Body::Debug { component: *component, level: *level, text }
         }

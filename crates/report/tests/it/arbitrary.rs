@@ -261,8 +261,10 @@ pub(crate) fn record() -> BoxedStrategy<Record<'static>> {
         .prop_map(|(time, context, kind, conditions)| Body::Event(Event { time, context, kind, conditions }));
     let verdict = (process(), status(), option::of(driver()))
         .prop_map(|(process, status, driver)| Body::Verdict { process, status, driver });
+    let termination = (process(), status(), option::of(driver()))
+        .prop_map(|(process, status, driver)| Body::Termination { process, status, driver });
     let body = prop_oneof![
-        4 => event, 1 => verdict, 2 => of_driver(), 1 => of_run(), 1 => registration(), 1 => notification(),
+        4 => event, 1 => verdict, 1 => termination, 2 => of_driver(), 1 => of_run(), 1 => registration(), 1 => notification(),
         1 => finding(), 1 => stop(), 1 => leak(),
     ];
     let context = prop_oneof![Just(ClientId::default()), client()];

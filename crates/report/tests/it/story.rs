@@ -174,6 +174,7 @@ pub(crate) fn story() -> Vec<Record<'static>> {
         at(4_935, SH, Body::Verdict { process: UNAME.process, status: STATUS_ACCESS_DENIED, driver: Some(SENSOR) }),
         event(5_100, UNAME, EventKind::ProcessExit(ProcessExit { process: UNAME.process, status: NTSTATUS(126) })),
         process_call(5_109, UNAME, SENSOR, None),
+        at(5_895, SH, Body::Termination { process: SH.process, status: ok, driver: Some(LATE) }),
         event(5_900, SH, EventKind::ThreadExit(ThreadExit { thread: SH, status: ok })),
         thread_call(5_908, SH, SENSOR),
         event(5_911, SH, EventKind::ProcessExit(ProcessExit { process: SH.process, status: ok })),

@@ -5,6 +5,7 @@
 //!              filter    tree      describe  start            │
 //!              signals   sys       images    layout           ▼
 //!                                            refuse ◀──── Refusal
+//!                                            terminate ◀─ Termination
 //! ```
 //!
 //! # What is announced
@@ -39,6 +40,8 @@ mod spawn;
 mod start;
 mod status;
 mod sys;
+mod terminate;
+mod tick;
 mod tracer;
 mod tree;
 

@@ -267,11 +267,13 @@ impl Tracer<'_> {
         if !last && tid == pid {
             process.leader_status = Some(status);
         }
-        let (told, refused, leader_status) = (process.told, process.refused, process.leader_status);
+        let (told, leader_status) = (process.told, process.leader_status);
+        // What it was made to end with, by whoever did.
+        let made = process.refused.or(process.terminated);
         if told == Told::Nothing {
             return;
         }
-        let own_status = refused.unwrap_or(Ending::from_wait(status).status());
+        let own_status = made.unwrap_or(Ending::from_wait(status).status());
         if thread_told {
             self.push_thread_exit((pid, tid), own_status);
         }
@@ -280,7 +282,7 @@ impl Tracer<'_> {
             // was everybody's.
             let ending = leader_status.filter(|_| tid != pid && there && leaves_alone(tid));
             let status =
-                refused.unwrap_or(ending.map_or(own_status, |status| Ending::from_wait(status).status()));
+                made.unwrap_or(ending.map_or(own_status, |status| Ending::from_wait(status).status()));
             self.push_process_exit((pid, tid), status);
         }
     }

@@ -16,6 +16,7 @@ use super::{
     images::Images,
     signals::Signals,
     sys::{self, Pid, Status, Stop},
+    tick::Tick,
     tree::{Call, Process, Task, Tree},
 };
 use crate::{Delivery, Recipient, Reply, Ticket};
@@ -59,7 +60,7 @@ pub(super) struct Tracer<'a> {
     ending: Option<i32>,
     pending: HashMap<Ticket, (Pid, After)>,
     /// There is nobody to deliver to any more.
-    gone: bool,
+    pub(super) gone: bool,
 }
 
 impl<'a> Tracer<'a> {
@@ -89,6 +90,7 @@ impl<'a> Tracer<'a> {
 
     /// Traces until nobody is left. The first process's `wait` status, if it had an image.
     pub(super) fn run(&mut self, signals: &Signals) -> Result<Option<i32>, LiveError> {
+        let _tick = Tick::start();
         loop {
             let waiting = !self.pending.is_empty();
             match sys::wait_any(!waiting) {
@@ -97,7 +99,7 @@ impl<'a> Tracer<'a> {
                     self.ask(Duration::ZERO);
                 }
                 Ok(None) if waiting => self.ask(PATIENCE),
-                Ok(None) => {}
+                Ok(None) => self.obey(),
                 Err(Errno::ECHILD) if self.pending.is_empty() => break,
                 Err(Errno::ECHILD) => self.ask(PATIENCE),
                 Err(error) => {
@@ -123,7 +125,7 @@ impl<'a> Tracer<'a> {
         Ok(self.ending.filter(|_| self.started))
     }
 
-    fn note_warning(&mut self, text: &str) {
+    pub(super) fn note_warning(&mut self, text: &str) {
         self.observer.note(event::Level::Warning, text);
     }
 
@@ -139,7 +141,9 @@ impl<'a> Tracer<'a> {
         if self.pending.is_empty() {
             return;
         }
-        let Some((ticket, delivery)) = self.recipient.finished(wait) else { return };
+        let finished = self.recipient.finished(wait);
+        self.obey();
+        let Some((ticket, delivery)) = finished else { return };
         match delivery {
             Delivery::Pending(_) => {}
             Delivery::Done(reply) => {
@@ -287,6 +291,7 @@ impl<'a> Tracer<'a> {
         self.counts.batches += 1;
         let delivery = self.recipient.deliver(&self.batch);
         self.batch.clear();
+        self.obey();
         match delivery {
             Delivery::Done(reply) => self.follow(tid, after, reply),
             Delivery::Pending(ticket) => {

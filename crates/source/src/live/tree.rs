@@ -84,6 +84,8 @@ pub(super) struct Process {
     pub(super) images: Vec<(Seen, Vec<u64>)>,
     /// What its refused creation ends with.
     pub(super) refused: Option<nt_abi::NTSTATUS>,
+    /// What a driver has terminated it with.
+    pub(super) terminated: Option<nt_abi::NTSTATUS>,
     /// The exit status of its first thread, when that went before others.
     pub(super) leader_status: Option<i32>,
 }
@@ -99,6 +101,7 @@ impl Process {
             maps: None,
             images: Vec::new(),
             refused: None,
+            terminated: None,
             leader_status: None,
         }
     }

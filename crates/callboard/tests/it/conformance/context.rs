@@ -71,6 +71,16 @@ fn suspended(suite: &mut Suite) {
     suite.phase(3);
 }
 
+/// Processes that the driver terminates while it waits: in its image routine, and in its dispatch routine.
+fn terminated(suite: &mut Suite) {
+    create(suite, "doomed");
+    let asks = create(suite, "asks");
+    let file = suite.bench.open_by(asks, r"\\.\ConformanceContext", 0xC000_0000).unwrap();
+    let done = suite.bench.ioctl(&file, 0x22_2004, &7_u32.to_le_bytes(), 0).unwrap();
+    assert_eq!(done.status, callboard::STATUS_SUCCESS);
+    assert!(suite.bench.close(file).is_err(), "whose file it was has exited");
+}
+
 /// Processes of which routines are told in an unusual way.
 fn unusual(suite: &mut Suite) {
     let wow = suite.bench.process(&exe("wow")).architecture(Architecture::X86).create().unwrap();
@@ -89,6 +99,7 @@ pub(super) fn act(suite: &mut Suite) {
     plain(suite);
     others(suite);
     suspended(suite);
+    terminated(suite);
     unusual(suite);
     suite.bench.load_kernel_image(r"\SystemRoot\System32\drivers\conformance-kernel.sys").unwrap();
 }
@@ -110,9 +121,11 @@ fn r_ord_01_r_ctx_01_r_img_01_context_conforms_on_every_profile() {
             "R-CTX-01",
             "R-CTX-03",
             "R-CTX-04",
+            "R-CTX-05",
             "R-CTX-06",
             "R-IMG-01",
             "R-IMG-02",
+            "R-IMG-03",
             "R-WOW-01",
             "R-WOW-02",
             "R-PCI-06",

@@ -6,6 +6,7 @@ mod creation;
 mod image;
 mod life;
 mod registration;
+mod termination;
 mod veto;
 
 use std::sync::Mutex;
