@@ -27,6 +27,8 @@ pub struct LiveBench<'a> {
     notes: Notes,
     /// Processes that drivers have terminated, until the source ends them.
     terminated: Vec<Termination>,
+    /// Whether the records were fetched since the source last asked for those.
+    fetched: bool,
     /// The first thing the sink could not write.
     error: Option<SinkError>,
 }
@@ -35,7 +37,7 @@ impl<'a> LiveBench<'a> {
     /// Delivers to `bench`, and gives its records to `sink`.
     pub fn new(bench: &'a mut Bench, sink: &'a mut dyn Sink) -> Self {
         bench.set_user_memory(Box::new(TracedMemory));
-        Self { bench, sink, notes: Notes::default(), terminated: Vec::new(), error: None }
+        Self { bench, sink, notes: Notes::default(), terminated: Vec::new(), fetched: false, error: None }
     }
 
     /// The bench itself, to load drivers into.
@@ -53,6 +55,7 @@ impl<'a> LiveBench<'a> {
         for (level, text) in self.notes.0.take() {
             self.add(Body::Note { level, text: text.into() });
         }
+        self.fetched = true;
         let (sink, error, terminated) = (&mut *self.sink, &mut self.error, &mut self.terminated);
         self.bench.drain(&mut |record| {
             if let Body::Termination { process, status, .. } = record.body {
@@ -128,7 +131,11 @@ impl Recipient for LiveBench<'_> {
     }
 
     fn terminated(&mut self) -> Vec<Termination> {
-        self.drain();
+        // After a batch they have just been fetched.
+        if !self.fetched {
+            self.drain();
+        }
+        self.fetched = false;
         std::mem::take(&mut self.terminated)
     }
 }

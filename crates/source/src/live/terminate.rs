@@ -23,7 +23,7 @@ impl Tracer<'_> {
                     sys::kill(pid, libc::SIGKILL);
                 }
                 None => self.note_warning(&format!(
-                    "process {process} was terminated by a driver and lives on: it is none of those that are watched"
+                    "process {process} was terminated by a driver, and is none of those that are watched: it is left alone"
                 )),
             }
         }
