@@ -8,6 +8,7 @@
 //!     ├───── memory.rs          what processes have in their memory
 //!     ├───── drivers.rs         loading and unloading
 //!     ├───── device.rs          devices: opened, asked, read, written, closed
+//!     ├───── request.rs         what is asked of a device and not waited for
 //!     ├───── clock.rs           time that passes
 //!     ├───── evidence.rs        what came of it: notices, verdicts, lines, findings, the stop, leaks
 //!     └───── world.rs           who is there (ids, threads, bases), which the bench alone decides
@@ -55,7 +56,8 @@
 //! # }
 //! ```
 //!
-//! Devices are used as programs use them ([`Bench::ioctl`]), and time passes when the test lets it
+//! Devices are used as programs use them ([`Bench::ioctl`], and [`Bench::begin_ioctl`] for requests that stay pending), and
+//! time passes when the test lets it
 //! ([`Bench::advance`]).
 //!
 //! Time is virtual unless [`BenchBuilder::clock`] says otherwise, and ids and bases are the bench's own choice, so that
@@ -76,6 +78,7 @@ mod evidence;
 mod image;
 mod memory;
 mod process;
+mod request;
 mod system_images;
 mod thread;
 mod world;
@@ -83,15 +86,16 @@ mod world;
 pub use actor::{Actor, Driver, Process, Thread, View};
 pub use bench::Bench;
 pub use builder::BenchBuilder;
-pub use device::{Completed, File};
+pub use device::{Completed, File, FileBuilder};
 pub use error::{Error, Refused};
 pub use event::{
     Architecture, Body, ClientId, Conditions, DriverId, Event, EventKind, Family, Finding, Leak, LeakKind,
     Name, ProcessId, Record, Severity, Signature, Stop, StopKind, Subsystem, ThreadId, Time,
 };
 pub use evidence::{Notice, Verdict};
-pub use host::{BenchError, Choices, Clock, Config, Pool, Value};
+pub use host::{BenchError, Choices, Clock, Config, Pool, Unload, Value};
 pub use image::{ImageBuilder, KernelImageBuilder};
-pub use nt_abi::{NTSTATUS, Profile, STATUS_ACCESS_DENIED, STATUS_SUCCESS};
+pub use nt_abi::{NTSTATUS, Profile, STATUS_ACCESS_DENIED, STATUS_CANCELLED, STATUS_PENDING, STATUS_SUCCESS};
 pub use process::ProcessBuilder;
+pub use request::Request;
 pub use thread::ThreadBuilder;

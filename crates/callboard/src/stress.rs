@@ -142,7 +142,7 @@ fn drive(subject: &Subject, bench: &mut Bench, outcome: &mut Outcome) -> Result<
     if let Some(driver) = driver {
         match bench.unload(driver) {
             // One without DriverUnload stays.
-            Ok(()) | Err(BenchError::Unload { .. }) => {}
+            Ok(_) | Err(BenchError::Unload { .. }) => {}
             Err(error) => return Err(error),
         }
     }

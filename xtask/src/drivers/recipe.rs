@@ -59,6 +59,7 @@ const LISTED: &[(&str, &str, Language, &str)] = &[
     ("reads-image", "drivers/tests/reads-image.c", C, "reads the memory of the processes it is told of"),
     ("bsod", "drivers/tests/bsod.c", C, "stops the machine in the way that `Mode` asks for"),
     ("device", "drivers/tests/device.c", C, "a device that answers every kind of request, and timers"),
+    ("inverted", "drivers/tests/inverted.c", C, "keeps requests pending and completes one for each process"),
     ("hostile", "drivers/tests/hostile.c", C, "tries to get out of its sandbox by raw system calls"),
 ];
 

@@ -25,7 +25,9 @@ pub static DEVICE_TYPE: ObjectType =
 
 /// VPB_MOUNTED.
 const MOUNTED: u16 = 1;
-/// DOE_DELETE_PENDING, in `DEVOBJ_EXTENSION::ExtensionFlags`.
+/// DOE_UNLOAD_PENDING, in `DEVOBJ_EXTENSION::ExtensionFlags`.
+const UNLOAD_PENDING: u32 = 1;
+/// DOE_DELETE_PENDING.
 const DELETE_PENDING: u32 = 2;
 
 /// Every device object of the bench that the kernel itself uses, and what drivers registered about devices.
@@ -291,6 +293,30 @@ pub(super) fn devices_of(driver: *mut DRIVER_OBJECT) -> Vec<*mut DEVICE_OBJECT> 
         next = unsafe { (*next).NextDevice };
     }
     all
+}
+
+/// Whether a device goes: it is to be deleted, or its driver unloaded. Nobody may refer to it any more.
+/// Source: "Unload Routine Environment".
+///
+/// # Safety
+/// `device` is a live device.
+pub(super) unsafe fn is_going(device: *mut DEVICE_OBJECT) -> bool {
+    // SAFETY: by this function's contract; a device's extension lives as long as it.
+    let flags = unsafe { (*(*device).DeviceObjectExtension).ExtensionFlags };
+    flags & (UNLOAD_PENDING | DELETE_PENDING) != 0
+}
+
+/// Marks the devices of a driver that is to be unloaded. Answers whether somebody else's device is attached to one.
+pub(super) fn unload_pending(driver: *mut DRIVER_OBJECT) -> bool {
+    let mut attached = false;
+    for device in devices_of(driver) {
+        // SAFETY: a live device of the list.
+        unsafe {
+            (*(*device).DeviceObjectExtension).ExtensionFlags |= UNLOAD_PENDING;
+            attached |= !(*device).AttachedDevice.is_null();
+        }
+    }
+    attached
 }
 
 /// DriverEntry has returned: its devices can be opened from now on.

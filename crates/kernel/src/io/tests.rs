@@ -3,13 +3,16 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
+use event::{ClientId, ProcessId, ThreadId};
 use nt_abi::*;
 
 use super::build::*;
 use super::device::*;
 use super::irp::*;
 use super::link::*;
+use super::request::{Operation, Progress};
 use super::stack::*;
+use super::user::Completed;
 use crate::cm::tests::{attributes, text};
 use crate::ob::close::ZwClose;
 use crate::ob::query::ObQueryNameString;
@@ -231,6 +234,72 @@ fn a_request_that_is_pending_is_waited_for() {
         });
         assert_eq!(control(handle, PENDING, "x").0, STATUS_CANCELLED);
         other.join().unwrap();
+    });
+}
+
+/// Begins a request as a program: its number, and its packet.
+fn begin(kernel: &Kernel) -> (u64, *mut IRP) {
+    let program = ClientId { process: ProcessId(0x1000), thread: ThreadId(0x1004) };
+    let file = kernel.user_open(program, r"\Device\Test", 0x8000_0000, true).unwrap();
+    let number = kernel.user_begin(program, file, Operation::Control(PENDING), b"x", &[0; 4]).unwrap();
+    (number, KEPT.swap(std::ptr::null_mut(), Ordering::SeqCst))
+}
+
+#[test]
+fn a_program_s_request_that_is_completed_twice_is_a_stop() {
+    with_kernel(Config::default(), |kernel, records| {
+        ready(kernel);
+        let (number, irp) = begin(kernel);
+        let result = |wait| kernel.user_result(number, wait, &mut [0; 4]);
+        assert_eq!(result(false), Ok(Progress::Pending { hopeless: false }));
+        // SAFETY: the request that the driver kept.
+        unsafe { finish(irp, STATUS_SUCCESS, 0) };
+        // SAFETY: its packet is there until the request is asked for.
+        let stop = stops(records, || unsafe {
+            finish(irp, STATUS_SUCCESS, 0);
+        });
+        assert_eq!((stop.code, stop.parameters[0]), (0x44, irp.addr() as u64));
+        assert!(matches!(result(true), Ok(Progress::Ended(_))));
+        assert_eq!(result(false), Err(STATUS_NOT_FOUND));
+    });
+}
+
+/// A cancel routine that completes its request and keeps the cancel spin lock.
+unsafe extern "win64" fn keeps_the_lock(_device: *mut DEVICE_OBJECT, irp: *mut IRP) {
+    // SAFETY: the request that was cancelled.
+    unsafe { finish(irp, STATUS_CANCELLED, 0) };
+}
+
+#[test]
+fn r_dev_03_a_cancel_routine_that_keeps_the_cancel_spin_lock_is_found_and_the_next_one_runs() {
+    with_kernel(Config::default(), |kernel, records| {
+        ready(kernel);
+        for _ in 0..2 {
+            let (number, irp) = begin(kernel);
+            // SAFETY: the request that the driver kept.
+            unsafe {
+                (*irp).CancelRoutine = Some(keeps_the_lock);
+                assert_eq!(IoCancelIrp(irp), 1);
+                assert_eq!(IoCancelIrp(irp), 0, "its cancel routine was called");
+            }
+            let ended = kernel.user_result(number, false, &mut [0; 4]);
+            let expected = Completed { status: STATUS_CANCELLED, information: 0 };
+            assert_eq!(ended, Ok(Progress::Ended(expected)));
+        }
+        assert_eq!(records.findings().first().map(String::as_str), Some("L-13"));
+        assert_eq!(machine::irql::current(), machine::Irql::PASSIVE);
+    });
+}
+
+#[test]
+fn r_dev_01_nothing_is_attached_to_a_device_that_goes() {
+    with_kernel(Config::default(), |kernel, _| {
+        let (driver, device) = ready(kernel);
+        let above = create(driver, r"\Device\Above", 0).unwrap();
+        assert!(!unload_pending(driver), "nobody is attached");
+        // SAFETY: live devices.
+        unsafe { assert!(IoAttachDeviceToDeviceStack(above, device).is_null()) };
+        assert_eq!(open(r"\Device\Test"), Err(STATUS_NO_SUCH_DEVICE));
     });
 }
 
