@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bench::{Bench, Driver, Error, File, Process, Thread, View};
+use bench::{Bench, Driver, Error, File, Process, Request, Thread, Unload, View};
 use event::{Body, EventKind};
 use nt_abi::{NTSTATUS, STATUS_SUCCESS};
 
@@ -28,7 +28,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    fn success() -> Self {
+    pub(crate) fn success() -> Self {
         Self { status: Some(STATUS_SUCCESS), ..Self::default() }
     }
 }
@@ -45,19 +45,11 @@ pub(crate) struct Machine<'a> {
     /// By process and image, as the scenario writes them; those of one file in the order of mapping.
     views: BTreeMap<(String, String), Vec<View>>,
     /// By the device's name.
-    files: BTreeMap<String, File>,
-}
-
-/// What a device is asked for.
-enum Request<'a> {
-    Control(&'a file::Control),
-    Read(&'a file::Read),
-    Write(&'a file::Write),
-}
-
-/// How many bytes may come back when nobody says.
-fn room(size: Option<u32>) -> usize {
-    usize::try_from(size.unwrap_or(4096)).unwrap_or(usize::MAX)
+    pub(crate) files: BTreeMap<String, File>,
+    /// Those that were begun, by name.
+    pub(crate) requests: BTreeMap<String, Request>,
+    /// The names of those that are pending now.
+    pub(crate) pending: Vec<String>,
 }
 
 impl<'a> Machine<'a> {
@@ -75,6 +67,8 @@ impl<'a> Machine<'a> {
             drivers: BTreeMap::new(),
             views: BTreeMap::new(),
             files: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            pending: Vec::new(),
         })
     }
 
@@ -101,6 +95,11 @@ impl<'a> Machine<'a> {
             }
             Step { read: Some(read), .. } => one("read", &read.device),
             Step { write: Some(write), .. } => one("write", &write.device),
+            Step { begin: Some(begin), .. } => {
+                Some(format!("begin {} of {}", begin.name.as_str(), begin.device.as_str()))
+            }
+            Step { wait: Some(request), .. } => one("wait", request),
+            Step { cancel: Some(request), .. } => one("cancel", request),
             Step { advance: Some(length), .. } => {
                 Some(format!("advance {}", humantime::format_duration(length.0)))
             }
@@ -170,71 +169,13 @@ impl<'a> Machine<'a> {
             let Some(driver) = self.drivers.get(name.as_str()).copied() else {
                 return Err(format!("the driver `{}` is not loaded", name.as_str()));
             };
-            let answer = answer(self.bench.unload(driver));
-            if answer.status == Some(STATUS_SUCCESS) {
+            let unloaded = self.bench.unload(driver);
+            if matches!(unloaded, Ok(Unload::Done)) {
                 self.drivers.remove(name.as_str());
             }
-            return Ok(answer);
+            return Ok(answer(unloaded));
         }
         self.ask_device(step)
-    }
-
-    /// A request to a device, which is opened when it is not open; or what its timers wait for.
-    fn ask_device(&mut self, step: &Step) -> Acted {
-        if let Some(device) = &step.open {
-            if self.files.contains_key(device.as_str()) {
-                return Err(format!("`{}` is open already; close it before", device.as_str()));
-            }
-            return Ok(self.open(device).map_or_else(|answer| answer, |_| Answer::success()));
-        }
-        if let Some(device) = &step.close {
-            let Some(file) = self.files.remove(device.as_str()) else {
-                return Err(format!("`{}` is not open", device.as_str()));
-            };
-            return Ok(answer(self.bench.close(file)));
-        }
-        if let Some(length) = &step.advance {
-            return Ok(answer(self.bench.advance(length.0)));
-        }
-        let (device, result) = match step {
-            Step { ioctl: Some(control), .. } => (&control.device, Request::Control(control)),
-            Step { read: Some(read), .. } => (&read.device, Request::Read(read)),
-            Step { write: Some(write), .. } => (&write.device, Request::Write(write)),
-            _ => return Ok(Answer::success()),
-        };
-        let file = match self.open(device) {
-            Ok(file) => file,
-            Err(answer) => return Ok(answer),
-        };
-        let done = match result {
-            Request::Control(control) => {
-                self.bench.ioctl(&file, control.code, &control.input.0, room(control.output_size))
-            }
-            Request::Read(read) => self.bench.read(&file, 0, room(read.size)),
-            Request::Write(write) => self.bench.write(&file, 0, &write.input.0),
-        };
-        Ok(match done {
-            Ok(done) => Answer {
-                status: Some(done.status),
-                information: done.information,
-                output: done.output,
-                ..Answer::default()
-            },
-            Err(error) => failed(&error),
-        })
-    }
-
-    /// The file of a device, opened when it is not open.
-    ///
-    /// # Errors
-    /// What opening it came to.
-    fn open(&mut self, device: &str) -> Result<File, Answer> {
-        if let Some(file) = self.files.get(device) {
-            return Ok(*file);
-        }
-        let file = self.bench.open(device).map_err(|error| failed(&error))?;
-        self.files.insert(device.to_owned(), file);
-        Ok(file)
     }
 
     fn process(&mut self, name: &str) -> Result<Process, String> {
@@ -454,14 +395,14 @@ fn architecture(architecture: Architecture) -> event::Architecture {
 }
 
 /// What a call of the bench came to.
-fn answer<T>(result: Result<T, Error>) -> Answer {
+pub(crate) fn answer<T>(result: Result<T, Error>) -> Answer {
     match result {
         Ok(_) => Answer::success(),
         Err(error) => failed(&error),
     }
 }
 
-fn failed(error: &Error) -> Answer {
+pub(crate) fn failed(error: &Error) -> Answer {
     Answer {
         status: error.status(),
         by: error.refused().and_then(|refused| refused.service.clone()),

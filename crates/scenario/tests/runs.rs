@@ -271,6 +271,74 @@ expect = { debug = ["tick 3 ", "tick 3602 "], no_debug = ["tick 3603 "] }
 }
 
 #[test]
+fn a_request_is_begun_waited_for_and_cancelled() {
+    let text = r#"
+[[driver]]
+file = "inverted.sys"
+[[step]]
+begin = { name = "next", device = '\\.\CallboardInverted', code = 0x222000, output_size = 8 }
+[[step]]
+begin = { name = "second", device = '\\.\CallboardInverted', read = 8 }
+expect = { pending = ["next", "second"] }
+[[step]]
+ioctl = { device = '\\.\CallboardInverted', code = 0x222004, output_size = 4 }
+expect = { output = { u32 = [2] } }
+[[step]]
+create = { name = "a", image = 'C:\a.exe' }
+expect = { pending = ["second"], no_debug = ["nobody listens"] }
+[[step]]
+wait = "next"
+expect = { information = 8 }
+[[step]]
+wait = "second"
+expect = { status = "STATUS_PENDING" }
+[[step]]
+cancel = "second"
+expect = { debug = ["inverted: cancelled"], pending = [] }
+[[step]]
+wait = "second"
+expect = { status = "STATUS_CANCELLED", output = "" }
+[[step]]
+cancel = "second"
+expect = { status = "STATUS_NOT_FOUND" }
+[[step]]
+begin = { name = "written", device = '\\.\CallboardInverted', write = "abc" }
+[[step]]
+wait = "written"
+expect = { information = 3 }
+[[step]]
+begin = { name = "last", device = '\\.\CallboardInverted', code = 0x222000 }
+[[step]]
+unload = "inverted"
+expect = { no_debug = ["inverted: unloaded"], pending = ["last"] }
+[[step]]
+close = '\\.\CallboardInverted'
+expect = { debug = ["inverted: cleanup", "inverted: close", "inverted: unloaded"], pending = [] }
+[[step]]
+wait = "last"
+expect = { status = "STATUS_CANCELLED" }
+"#;
+    passes(text);
+    fails(&text.replace("information = 8", "information = 9"), &["step 5: wait next", "- 9", "+ 8"]);
+    fails(
+        &text.replace("expect = { status = \"STATUS_PENDING\" }", "expect = {}"),
+        &[
+            "step 6: wait second: it is still pending",
+            "+ STATUS_PENDING",
+            "nothing is due that could complete it",
+        ],
+    );
+    fails(
+        &text.replace("pending = [\"next\", \"second\"]", "pending = [\"next\"]"),
+        &["step 2: begin second", "other requests are pending", "+ second"],
+    );
+    let unknown = text.replace("0x222000, output_size", "0x222FFC, output_size");
+    fails(&unknown, &["other requests are pending", "- next"]);
+    let missing = text.replace(r"\\.\CallboardInverted', read", r"\\.\Nobody', read");
+    fails(&missing, &["step 2: begin second of", "STATUS_OBJECT_NAME_NOT_FOUND"]);
+}
+
+#[test]
 fn r_img_02_an_image_begins_with_what_its_step_says() {
     let text = r#"
 [[driver]]

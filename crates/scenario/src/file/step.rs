@@ -35,6 +35,14 @@ pub struct Step {
     pub read: Option<At<Read>>,
     /// A device is written to.
     pub write: Option<At<Write>>,
+    /// A device is asked for something, and the answer is not waited for: the request stays pending until the driver completes
+    /// it.
+    pub begin: Option<At<Begin>>,
+    /// A request that was begun is waited for: what has to come of it is expected here. Its status is STATUS_PENDING where
+    /// nothing that could end it is left to happen.
+    pub wait: Option<At<String>>,
+    /// A request that was begun is cancelled, as with CancelIoEx; `wait` says how it ends.
+    pub cancel: Option<At<String>>,
     /// Time goes by: timers of drivers expire.
     pub advance: Option<At<Advance>>,
     /// A driver is loaded, one that has `later = true` or was unloaded.
@@ -296,6 +304,27 @@ pub struct Write {
     pub device: At<String>,
     /// What is written.
     pub input: Bytes,
+}
+
+/// A request to a device that is not waited for: a control code, or `read`, or `write`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Begin {
+    /// How `wait` and `cancel` call the request.
+    pub name: At<String>,
+    /// The device: `'\\.\Edr'`. It is opened for overlapped requests.
+    pub device: At<String>,
+    /// The control code: 0x222000.
+    pub code: Option<At<u32>>,
+    /// What is sent with the control code.
+    #[serde(default)]
+    pub input: Bytes,
+    /// How many bytes the answer to the control code may have; 4096 when left out.
+    pub output_size: Option<u32>,
+    /// How many bytes are read.
+    pub read: Option<At<u32>>,
+    /// What is written.
+    pub write: Option<At<Bytes>>,
 }
 
 /// Time that goes by.
