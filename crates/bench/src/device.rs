@@ -203,7 +203,7 @@ impl FileBuilder<'_> {
 }
 
 /// The path that the system gets for what a program writes, as `RtlDosPathNameToNtPathName` has it.
-fn nt_path(path: &str) -> String {
+pub(crate) fn nt_path(path: &str) -> String {
     let device = path.strip_prefix(r"\\.\").or_else(|| path.strip_prefix(r"\\?\"));
     let drive = path.as_bytes().get(1) == Some(&b':');
     match device {

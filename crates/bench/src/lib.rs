@@ -9,6 +9,7 @@
 //!     ├───── drivers.rs         loading and unloading
 //!     ├───── device.rs          devices: opened, asked, read, written, closed
 //!     ├───── request.rs         what is asked of a device and not waited for
+//!     ├───── power.rs           states of power
 //!     ├───── clock.rs           time that passes
 //!     ├───── evidence.rs        what came of it: notices, verdicts, lines, findings, the stop, leaks
 //!     └───── world.rs           who is there (ids, threads, bases), which the bench alone decides
@@ -77,6 +78,7 @@ mod error;
 mod evidence;
 mod image;
 mod memory;
+mod power;
 mod process;
 mod request;
 mod system_images;
@@ -93,9 +95,10 @@ pub use event::{
     Name, ProcessId, Record, Severity, Signature, Stop, StopKind, Subsystem, ThreadId, Time,
 };
 pub use evidence::{Notice, Verdict};
-pub use host::{BenchError, Choices, Clock, Config, Pool, Unload, Value};
+pub use host::{BenchError, Choices, Clock, Config, Pool, PowerState, UnknownPowerState, Unload, Value};
 pub use image::{ImageBuilder, KernelImageBuilder};
 pub use nt_abi::{NTSTATUS, Profile, STATUS_ACCESS_DENIED, STATUS_CANCELLED, STATUS_PENDING, STATUS_SUCCESS};
+pub use power::Powered;
 pub use process::ProcessBuilder;
 pub use request::Request;
 pub use thread::ThreadBuilder;

@@ -1,7 +1,7 @@
 //! What a host needs of the kernel it runs, so that another can stand in for it.
 
 use event::{DriverId, Event, Time};
-use kernel::{Config, Progress, Unload};
+use kernel::{Config, PowerState, PowerTarget, Progress, Unload};
 use nt_abi::NTSTATUS;
 
 use crate::child::Recorder;
@@ -39,6 +39,14 @@ pub(crate) trait Executive: Sync {
     fn result(&self, request: u64, wait: bool, output: &mut [u8]) -> Result<Progress, Failure>;
     /// Cancels a request that was begun.
     fn cancel(&self, caller: Caller, request: u64) -> Result<(), Failure>;
+    /// Sends a power request to stacks of devices; answers how it ended.
+    fn power(
+        &self,
+        time: Time,
+        target: PowerTarget<'_>,
+        query: bool,
+        state: PowerState,
+    ) -> Result<NTSTATUS, Failure>;
     /// Moves a virtual clock; answers what the clock says.
     fn advance(&self, time: Time) -> Time;
     /// Ends the programs, unloads every driver, looks for leaks and sums up.

@@ -1,7 +1,7 @@
 //! The kernel as an [`Executive`](crate::executive::Executive).
 
 use event::{DriverId, Event, Family, ProcessId, Record, Time};
-use kernel::{Completed, Config, Kernel, Operation, Progress, Running, Unload};
+use kernel::{Completed, Config, Kernel, Operation, PowerState, PowerTarget, Progress, Running, Unload};
 use machine::Processor;
 use nt_abi::{NTSTATUS, STATUS_UNSUCCESSFUL};
 
@@ -111,6 +111,18 @@ impl Executive for KernelExecutive {
         let _request = self.0.request(Some(caller.time));
         let cancelled = self.0.user_cancel(caller.context, request);
         cancelled.map_err(|status| Failure { status, message: "the request has ended".into() })
+    }
+
+    fn power(
+        &self,
+        time: Time,
+        target: PowerTarget<'_>,
+        query: bool,
+        state: PowerState,
+    ) -> Result<NTSTATUS, Failure> {
+        let _request = self.0.request(Some(time));
+        let sent = self.0.send_power(target, query, state);
+        sent.map_err(|status| Failure { status, message: "there is no such device".into() })
     }
 
     fn advance(&self, time: Time) -> Time {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use event::{ClientId, DriverId, ProcessId, Time};
-use kernel::Config;
+use kernel::{Config, PowerState, PowerTarget};
 use nt_abi::NTSTATUS;
 use serde::{Deserialize, Serialize};
 
@@ -138,6 +138,18 @@ pub(crate) enum Request<'a> {
         /// Its number.
         request: u64,
     },
+    /// Send a power request to stacks of devices.
+    Power {
+        /// When; a virtual clock goes there.
+        time: Time,
+        /// To which stacks.
+        #[serde(borrow)]
+        target: PowerTarget<'a>,
+        /// Only ask whether it could be.
+        query: bool,
+        /// The state.
+        state: PowerState,
+    },
     /// Move a virtual clock to a time, with all that is due until then. A time that is past only asks.
     Advance(Time),
     /// Unload every driver, look for leaks, sum up, end.
@@ -166,14 +178,14 @@ pub(crate) enum Reply {
         /// Nobody is left who could end it.
         hopeless: bool,
     },
-    /// To `Io` and `Result`: how it ended. The transfer area holds the second buffer.
+    /// To `Io`, `Result` and `Power`: how it ended. The transfer area holds the second buffer of the first two.
     Completed {
         /// The status.
         status: NTSTATUS,
         /// The number that came with it.
         information: u64,
     },
-    /// To `Load`, `Unload`, `Open`, `Io` that begins only, `Result` and `Cancel`: it did not work.
+    /// To `Load`, `Unload`, `Open`, `Io` that begins only, `Result`, `Cancel` and `Power`: it did not work.
     Failed {
         /// With which status, where there is one: DriverEntry's, or the loader's.
         status: NTSTATUS,

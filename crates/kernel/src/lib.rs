@@ -62,5 +62,6 @@ pub use config::{Clock, Config, Pool};
 pub use io::load::{LoadError, Unload, UnloadError};
 pub use io::request::{Operation, Progress};
 pub use io::user::Completed;
+pub use po::request::{PowerState, PowerTarget, UnknownPowerState};
 pub use ps::deliver::Refusal;
 pub use recorder::{Recorder, Running};

@@ -360,6 +360,45 @@ nt_consts! { "Major function", u8, fn irp_mj_name;
 /// Highest major function; [`DRIVER_OBJECT::MajorFunction`] has one entry more.
 pub const IRP_MJ_MAXIMUM_FUNCTION: u8 = 0x1B;
 
+nt_consts! { "Minor function of `IRP_MJ_POWER`", u8;
+    IRP_MN_WAIT_WAKE = 0x00,
+    IRP_MN_POWER_SEQUENCE = 0x01,
+    IRP_MN_SET_POWER = 0x02,
+    IRP_MN_QUERY_POWER = 0x03,
+}
+
+nt_consts! { "`POWER_STATE_TYPE`", u32;
+    SystemPowerState = 0,
+    DevicePowerState = 1,
+}
+
+nt_consts! { "`SYSTEM_POWER_STATE`", u32;
+    PowerSystemWorking = 1,
+    PowerSystemSleeping1 = 2,
+    PowerSystemSleeping2 = 3,
+    PowerSystemSleeping3 = 4,
+    PowerSystemHibernate = 5,
+    PowerSystemShutdown = 6,
+}
+
+nt_consts! { "`DEVICE_POWER_STATE`", u32;
+    PowerDeviceD0 = 1,
+    PowerDeviceD1 = 2,
+    PowerDeviceD2 = 3,
+    PowerDeviceD3 = 4,
+}
+
+nt_consts! { "`POWER_ACTION`", u32;
+    PowerActionNone = 0,
+    PowerActionReserved = 1,
+    PowerActionSleep = 2,
+    PowerActionHibernate = 3,
+    PowerActionShutdown = 4,
+    PowerActionShutdownReset = 5,
+    PowerActionShutdownOff = 6,
+    PowerActionWarmEject = 7,
+}
+
 nt_consts! { "`DEVICE_OBJECT::Flags`", u32;
     DO_VERIFY_VOLUME = 0x2,
     DO_BUFFERED_IO = 0x4,

@@ -41,7 +41,7 @@ pub(crate) struct Machine<'a> {
     sensor: &'a [u8],
     processes: BTreeMap<String, Process>,
     threads: BTreeMap<String, Thread>,
-    drivers: BTreeMap<String, Driver>,
+    pub(crate) drivers: BTreeMap<String, Driver>,
     /// By process and image, as the scenario writes them; those of one file in the order of mapping.
     views: BTreeMap<(String, String), Vec<View>>,
     /// By the device's name.
@@ -100,6 +100,15 @@ impl<'a> Machine<'a> {
             }
             Step { wait: Some(request), .. } => one("wait", request),
             Step { cancel: Some(request), .. } => one("cancel", request),
+            Step { power: Some(power), .. } => {
+                let whom = power.device.as_deref().or(power.driver.as_deref());
+                let (verb, state) = match (&power.set, &power.query) {
+                    (None, Some(state)) => ("query", Some(state)),
+                    (state, _) => ("set", state.as_ref()),
+                };
+                let state = state.map(|state| state.0.to_string()).unwrap_or_default();
+                Some(format!("power {verb} {state} of {}", whom.map_or("", String::as_str)))
+            }
             Step { advance: Some(length), .. } => {
                 Some(format!("advance {}", humantime::format_duration(length.0)))
             }

@@ -1,9 +1,9 @@
 //! What a step asks of a device, and of requests that are under way.
 
-use bench::{Completed, Error, File};
+use bench::{Completed, Error, File, Powered};
 
 use crate::act::{Answer, Machine, answer, failed};
-use crate::file::{Begin, Step};
+use crate::file::{Begin, Power, Step};
 use crate::run::Acted;
 
 /// How many bytes may come back when nobody says.
@@ -28,6 +28,9 @@ impl Machine<'_> {
         }
         if let Some(length) = &step.advance {
             return Ok(answer(self.bench.advance(length.0)));
+        }
+        if let Some(power) = &step.power {
+            return self.power(power);
         }
         if let Some(begin) = &step.begin {
             return Ok(self.begin(begin));
@@ -60,6 +63,28 @@ impl Machine<'_> {
             _ => return Ok(Answer::success()),
         };
         Ok(ended(done))
+    }
+
+    /// Sends a power request.
+    fn power(&mut self, power: &Power) -> Acted {
+        let target = match (&power.device, &power.driver) {
+            (Some(device), _) => Powered::from(device.as_str()),
+            (None, Some(name)) => match self.drivers.get(name.as_str()) {
+                Some(driver) => Powered::from(driver),
+                None => return Err(format!("the driver `{}` is not loaded", name.as_str())),
+            },
+            // What is wrong with such a file was said when it was read.
+            (None, None) => return Ok(Answer::success()),
+        };
+        let done = match (&power.set, &power.query) {
+            (Some(state), _) => self.bench.set_power(target, state.0),
+            (None, Some(state)) => self.bench.query_power(target, state.0),
+            (None, None) => return Ok(Answer::success()),
+        };
+        Ok(match done {
+            Ok(status) => Answer { status: Some(status), ..Answer::default() },
+            Err(error) => failed(&error),
+        })
     }
 
     /// Begins a request.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use kernel::choices::{Choices, UnknownChoice};
 
-use crate::file::{At, Begin, Create, Driver, Expect, Map, Pattern, Scenario, Step};
+use crate::file::{At, Begin, Create, Driver, Expect, Map, Pattern, Power, Scenario, Step};
 use crate::problem::Problem;
 use crate::suggest;
 
@@ -184,6 +184,9 @@ impl Names {
         if let Some(unmap) = &step.unmap {
             self.process(&unmap.process);
         }
+        if let Some(power) = &step.power {
+            self.power(power);
+        }
         if let Some(begin) = &step.begin {
             self.begin(begin);
         }
@@ -310,27 +313,57 @@ impl Names {
         }
     }
 
-    fn begin(&mut self, begin: &Begin) {
-        let mut asked: Vec<_> = [
-            ("code", begin.code.as_ref().map(At::span)),
-            ("read", begin.read.as_ref().map(At::span)),
-            ("write", begin.write.as_ref().map(At::span)),
-        ]
-        .into_iter()
-        .filter_map(|(name, span)| Some((name, span?)))
-        .collect();
-        asked.sort_by_key(|(_, span)| span.start);
-        match asked.as_slice() {
-            [] => {
-                let help = "add `code = 0x222000`, `read = 16` or `write = \"…\"`";
-                self.say(begin.name.span(), "this request asks for nothing", help);
-            }
+    /// One of several keys has to be there, and only one.
+    fn one_of<const N: usize>(
+        &mut self,
+        keys: [(&'static str, Option<Range<usize>>); N],
+        none: (Range<usize>, &str, &str),
+        several: (&str, &str),
+    ) {
+        let there = in_order(keys);
+        match there.as_slice() {
+            [] => self.say(none.0, none.1, none.2),
             [_] => {}
             [_, (second, span), ..] => {
-                let message = format!("a request asks for one thing, and this one also has `{second}`");
-                self.say(span.clone(), message, "begin two requests, in two steps");
+                let message = format!("{}, and this one also has `{second}`", several.0);
+                self.say(span.clone(), message, several.1);
             }
         }
+    }
+
+    fn power(&mut self, power: &At<Power>) {
+        self.one_of(
+            [
+                ("device", power.device.as_ref().map(At::span)),
+                ("driver", power.driver.as_ref().map(At::span)),
+            ],
+            (power.span(), "nobody is told of this", "add `device = '\\\\.\\…'` or `driver = \"…\"`"),
+            ("a power request has one target", "leave one of them out, or add a step"),
+        );
+        self.one_of(
+            [("set", power.set.as_ref().map(At::span)), ("query", power.query.as_ref().map(At::span))],
+            (power.span(), "this power request has no state", "add `set = \"S3\"` or `query = \"S3\"`"),
+            ("a power request sets a state or asks for one", "add a step for the other one"),
+        );
+        if let Some(driver) = &power.driver {
+            self.driver_named(driver);
+        }
+    }
+
+    fn begin(&mut self, begin: &Begin) {
+        self.one_of(
+            [
+                ("code", begin.code.as_ref().map(At::span)),
+                ("read", begin.read.as_ref().map(At::span)),
+                ("write", begin.write.as_ref().map(At::span)),
+            ],
+            (
+                begin.name.span(),
+                "this request asks for nothing",
+                "add `code = 0x222000`, `read = 16` or `write = \"…\"`",
+            ),
+            ("a request asks for one thing", "begin two requests, in two steps"),
+        );
         if !self.requests.insert(begin.name.to_string()) {
             self.say(begin.name.span(), "there is a request of this name", "choose another name");
         }
@@ -387,7 +420,7 @@ fn suggestion(wrong: &str, known: &[&str], otherwise: &str) -> String {
 
 /// The actions of a step, with their places.
 fn actions(step: &Step) -> Vec<(&'static str, Range<usize>)> {
-    let mut all = [
+    in_order([
         ("create", step.create.as_ref().map(At::span)),
         ("resume", step.resume.as_ref().map(At::span)),
         ("thread", step.thread.as_ref().map(At::span)),
@@ -403,13 +436,18 @@ fn actions(step: &Step) -> Vec<(&'static str, Range<usize>)> {
         ("begin", step.begin.as_ref().map(At::span)),
         ("wait", step.wait.as_ref().map(At::span)),
         ("cancel", step.cancel.as_ref().map(At::span)),
+        ("power", step.power.as_ref().map(At::span)),
         ("advance", step.advance.as_ref().map(At::span)),
         ("load", step.load.as_ref().map(At::span)),
         ("unload", step.unload.as_ref().map(At::span)),
-    ]
-    .into_iter()
-    .filter_map(|(name, span)| Some((name, span?)))
-    .collect::<Vec<_>>();
+    ])
+}
+
+/// The keys that are there, with their places, in the order of the file.
+fn in_order<const N: usize>(
+    keys: [(&'static str, Option<Range<usize>>); N],
+) -> Vec<(&'static str, Range<usize>)> {
+    let mut all: Vec<_> = keys.into_iter().filter_map(|(name, span)| Some((name, span?))).collect();
     all.sort_by_key(|(_, span)| span.start);
     all
 }

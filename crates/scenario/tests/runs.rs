@@ -339,6 +339,37 @@ expect = { status = "STATUS_CANCELLED" }
 }
 
 #[test]
+fn r_dev_06_devices_are_told_of_power() {
+    let text = r#"
+[[driver]]
+file = "power.sys"
+values = { Mode = "refuses" }
+[[step]]
+power = { driver = "power", query = "S3" }
+expect = { status = "STATUS_DEVICE_BUSY", debug = ["query system 4"] }
+[[step]]
+power = { device = '\Device\CallboardPower', set = "S3" }
+expect = { debug = ["set system 4"] }
+[[step]]
+power = { driver = "power", set = "D3" }
+expect = { debug = ["set device 4", "D3, before D0"] }
+[[step]]
+power = { device = '\\.\Nobody', set = "S0" }
+expect = { status = "STATUS_OBJECT_NAME_NOT_FOUND" }
+"#;
+    passes(text);
+    fails(
+        &text.replace("\"STATUS_DEVICE_BUSY\", ", "0, "),
+        &["step 1: power query S3 of power: it failed", "+ STATUS_DEVICE_BUSY"],
+    );
+    let gone = text.replace(
+        "[[step]]\npower = { driver = \"power\", set",
+        "[[step]]\nunload = \"power\"\n[[step]]\npower = { driver = \"power\", set",
+    );
+    fails(&gone, &["step 4: power set D3 of power: the driver `power` is not loaded"]);
+}
+
+#[test]
 fn r_img_02_an_image_begins_with_what_its_step_says() {
     let text = r#"
 [[driver]]

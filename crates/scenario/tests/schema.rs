@@ -41,6 +41,8 @@ fn the_schema_takes_what_the_parser_takes() {
         ("[[step]]\nwrite = { device = 'x', input = [1, 2] }", true),
         ("[[step]]\nbegin = { name = \"n\", device = 'x', code = 4 }\nexpect = { pending = [\"n\"] }", true),
         ("[[step]]\nbegin = { name = \"n\", code = 4 }", false),
+        ("[[step]]\npower = { driver = \"a\", set = \"S3\" }", true),
+        ("[[step]]\npower = { driver = \"a\", set = \"S9\" }", false),
         ("nam = \"a\"", false),
         ("profile = \"win3\"", false),
         ("[[step]]\nexit = 7", false),

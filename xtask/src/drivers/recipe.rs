@@ -60,6 +60,7 @@ const LISTED: &[(&str, &str, Language, &str)] = &[
     ("bsod", "drivers/tests/bsod.c", C, "stops the machine in the way that `Mode` asks for"),
     ("device", "drivers/tests/device.c", C, "a device that answers every kind of request, and timers"),
     ("inverted", "drivers/tests/inverted.c", C, "keeps requests pending and completes one for each process"),
+    ("power", "drivers/tests/power.c", C, "a stack of two devices that says what power requests bring"),
     ("hostile", "drivers/tests/hostile.c", C, "tries to get out of its sandbox by raw system calls"),
 ];
 

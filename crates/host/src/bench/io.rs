@@ -1,6 +1,7 @@
 //! What a program asks of devices.
 
 use event::{Time, wire};
+use kernel::{PowerState, PowerTarget};
 use nt_abi::NTSTATUS;
 
 use super::client::unexpected;
@@ -135,6 +136,27 @@ impl Bench {
     pub fn cancel_io(&mut self, caller: Caller, request: u64) -> Result<(), BenchError> {
         match self.ask(&Request::Cancel { caller, request })? {
             Reply::Done => Ok(()),
+            Reply::Failed { status, message } => Err(BenchError::Refused { status, message }),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Sends a set-power request, or a query-power request, to stacks of devices, and waits for its end: answers its status,
+    /// of several stacks the first that is a failure.
+    ///
+    /// # Errors
+    /// [`BenchError::Refused`] where there is no such device, [`BenchError::TooLong`], [`BenchError::Gone`].
+    pub fn power(
+        &mut self,
+        time: Time,
+        target: PowerTarget<'_>,
+        query: bool,
+        state: PowerState,
+    ) -> Result<NTSTATUS, BenchError> {
+        let lane = self.free_lane().ok_or(BenchError::Gone)?;
+        self.send_watched(lane, &Request::Power { time, target, query, state })?;
+        match self.wait(lane)? {
+            Reply::Completed { status, .. } => Ok(status),
             Reply::Failed { status, message } => Err(BenchError::Refused { status, message }),
             other => Err(unexpected(other)),
         }

@@ -130,6 +130,10 @@ impl Host {
                 }
             }
             Request::Cancel { caller, request } => done(executive.cancel(caller, request)),
+            Request::Power { time, target, query, state } => {
+                let ended = executive.power(time, target, query, state);
+                ended.map_or_else(failed, |status| Reply::Completed { status, information: 0 })
+            }
             Request::Advance(time) => Reply::Time(executive.advance(time)),
             Request::Finish => {
                 executive.finish();

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use event::{Body, ClientId, DriverId, Event, EventKind, Family, Notification, Record, Stop, StopKind, Time};
-use kernel::{Completed, Config, Progress, Unload};
+use kernel::{Completed, Config, PowerState, PowerTarget, Progress, Unload};
 use nt_abi::{NTSTATUS, STATUS_ACCESS_DENIED, STATUS_SUCCESS, STATUS_UNSUCCESSFUL};
 
 use crate::channel::InFlight;
@@ -261,6 +261,16 @@ impl Executive for Trial {
 
     fn cancel(&self, _caller: Caller, request: u64) -> Result<(), Failure> {
         Err(no_device(&request.to_string()))
+    }
+
+    fn power(
+        &self,
+        _time: Time,
+        target: PowerTarget<'_>,
+        _query: bool,
+        _state: PowerState,
+    ) -> Result<NTSTATUS, Failure> {
+        Err(no_device(&format!("{target:?}")))
     }
 
     fn advance(&self, time: Time) -> Time {

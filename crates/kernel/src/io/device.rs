@@ -53,6 +53,7 @@ pub(crate) fn volume() -> *mut DEVICE_OBJECT {
 /// # Safety
 /// Called by the object manager, once, with the body of a device that nobody else can reach.
 unsafe fn delete(body: *mut u8) {
+    kernel().po.device_gone(body.addr());
     // SAFETY: by this function's contract.
     let device = unsafe { &mut *body.cast::<DEVICE_OBJECT>() };
     if !device.Vpb.is_null() {
@@ -295,6 +296,19 @@ pub(super) fn devices_of(driver: *mut DRIVER_OBJECT) -> Vec<*mut DEVICE_OBJECT> 
     all
 }
 
+/// A device of a driver for each stack that it has devices in, the newest first.
+pub(crate) fn stacks_of(driver: *mut DRIVER_OBJECT) -> Vec<*mut DEVICE_OBJECT> {
+    let mut stacks: Vec<(*mut DEVICE_OBJECT, *mut DEVICE_OBJECT)> = Vec::new();
+    for device in devices_of(driver) {
+        // SAFETY: a live device of the list, as are those attached to it.
+        let top = unsafe { super::stack::top(device) };
+        if !stacks.iter().any(|(_, known)| *known == top) {
+            stacks.push((device, top));
+        }
+    }
+    stacks.into_iter().map(|(device, _)| device).collect()
+}
+
 /// Whether a device goes: it is to be deleted, or its driver unloaded. Nobody may refer to it any more.
 /// Source: "Unload Routine Environment".
 ///
@@ -306,14 +320,15 @@ pub(super) unsafe fn is_going(device: *mut DEVICE_OBJECT) -> bool {
     flags & (UNLOAD_PENDING | DELETE_PENDING) != 0
 }
 
-/// Marks the devices of a driver that is to be unloaded. Answers whether somebody else's device is attached to one.
+/// Marks the devices of a driver that is to be unloaded. Answers whether another driver's device is attached to one.
 pub(super) fn unload_pending(driver: *mut DRIVER_OBJECT) -> bool {
     let mut attached = false;
     for device in devices_of(driver) {
         // SAFETY: a live device of the list.
         unsafe {
             (*(*device).DeviceObjectExtension).ExtensionFlags |= UNLOAD_PENDING;
-            attached |= !(*device).AttachedDevice.is_null();
+            let above = (*device).AttachedDevice;
+            attached |= !above.is_null() && !std::ptr::eq((*above).DriverObject, driver);
         }
     }
     attached

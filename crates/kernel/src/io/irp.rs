@@ -218,7 +218,7 @@ pub unsafe extern "win64" fn IoSizeOfIrpEx(_device: *mut DEVICE_OBJECT, stack: i
 #[export(irql <= DISPATCH)]
 pub unsafe extern "win64" fn IofCallDriver(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
     // SAFETY: a driver's pointers; bad ones fault as on Windows.
-    let (routine, owner) = unsafe {
+    let (routine, owner, sets_power) = unsafe {
         (*irp).CurrentLocation -= 1;
         if (*irp).CurrentLocation <= 0 {
             machine::bug_check(NO_MORE_STACK_LOCATIONS, irp.addr() as u64, 0, 0, 0);
@@ -233,13 +233,21 @@ pub unsafe extern "win64" fn IofCallDriver(device: *mut DEVICE_OBJECT, irp: *mut
         let routine = routine
             .map_or(super::device::invalid_device_request as *const (), |routine| routine as *const ());
         let routine = routine.expose_provenance();
-        (routine, kernel().io.driver_at(routine).map(|driver| driver.id))
+        (routine, kernel().io.driver_at(routine).map(|driver| driver.id), is_set_power(&*stack))
     };
     let status = as_driver(owner, routine as u64, || {
+        if sets_power {
+            crate::rule::call::handles_set_power();
+        }
         // SAFETY: the dispatch routine that the driver has set.
         unsafe { machine::call2(routine, device.expose_provenance() as u64, irp.expose_provenance() as u64) }
     });
     NTSTATUS::from_u32(low(status))
+}
+
+/// Whether a driver is asked to change a power state.
+fn is_set_power(stack: &IO_STACK_LOCATION) -> bool {
+    stack.MajorFunction == nt_abi::IRP_MJ_POWER && stack.MinorFunction == nt_abi::IRP_MN_SET_POWER
 }
 
 fn low(value: u64) -> u32 {
@@ -283,6 +291,7 @@ pub unsafe extern "win64" fn IofCompleteRequest(irp: *mut IRP, _boost: i8) {
                 || (!status.is_success() && stack.Control & SL_INVOKE_ON_ERROR != 0)
                 || ((*irp).Cancel != 0 && stack.Control & SL_INVOKE_ON_CANCEL != 0);
             let (routine, context) = (stack.CompletionRoutine, stack.Context);
+            let sets_power = is_set_power(stack);
             let (mut above, pending) = (std::ptr::null_mut(), (*irp).PendingReturned != 0);
             let is_last = (*irp).CurrentLocation > (*irp).StackCount;
             if !is_last {
@@ -292,7 +301,8 @@ pub unsafe extern "win64" fn IofCompleteRequest(irp: *mut IRP, _boost: i8) {
             match routine.filter(|_| wanted) {
                 Some(routine) => {
                     let routine = (routine as *const ()).expose_provenance();
-                    if completion(routine, above, irp, context) == STATUS_MORE_PROCESSING_REQUIRED {
+                    if completion(routine, above, irp, context, sets_power) == STATUS_MORE_PROCESSING_REQUIRED
+                    {
                         return;
                     }
                 }
@@ -313,11 +323,15 @@ unsafe fn completion(
     device: *mut DEVICE_OBJECT,
     irp: *mut IRP,
     context: *mut std::ffi::c_void,
+    sets_power: bool,
 ) -> NTSTATUS {
     let owner = kernel().io.driver_at(routine).map(|driver| driver.id);
     let arguments = [device.expose_provenance(), irp.expose_provenance(), context.expose_provenance()];
     let [device, irp, context] = arguments.map(|argument| argument as u64);
     let status = as_driver(owner, routine as u64, || {
+        if sets_power {
+            crate::rule::call::handles_set_power();
+        }
         // SAFETY: by this function's contract.
         unsafe { machine::call3(routine, device, irp, context) }
     });

@@ -26,6 +26,8 @@ pub(crate) const THREAD: u8 = 2;
 pub(crate) const IMAGE: u8 = 4;
 /// Any of them.
 pub(crate) const NOTIFICATION: u8 = PROCESS | THREAD | IMAGE;
+/// A set-power request is handled.
+pub(crate) const POWER: u8 = 8;
 /// A routine that runs for one of them has queued a work item.
 const QUEUED: u8 = 0x80;
 
@@ -123,7 +125,7 @@ extern "win64" fn check(export: &'static Export, caller: u64) {
     }
     let purpose = purpose();
     if purpose & category.purposes() != 0 {
-        super::category::in_notification(export, category, purpose);
+        super::category::at_wrong_time(export, category, purpose);
     }
 }
 
@@ -173,9 +175,14 @@ fn special_apcs_disabled() -> bool {
     crate::ps::thread::current().is_some_and(|thread| thread.kthread.special_apc_disable.load(Relaxed) != 0)
 }
 
-/// What the driver is called for on this processor: one of the bits of notifications, or 0.
+/// What the driver is called for on this processor: one of the bits of notifications, or [`POWER`], or 0.
 pub(crate) fn purpose() -> u8 {
-    machine::Kpcr::current().private.purpose.get() & NOTIFICATION
+    machine::Kpcr::current().private.purpose.get() & (NOTIFICATION | POWER)
+}
+
+/// The driver that has just been entered on this processor handles a set-power request (PO-01), until it is left.
+pub(crate) fn handles_set_power() {
+    machine::Kpcr::current().private.purpose.set(POWER);
 }
 
 /// Keeps that a driver has queued a work item, until the routine that did it returns.

@@ -5,7 +5,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::{At, Bytes, Expect, Length, Status};
+use super::{At, Bytes, Expect, Length, PowerStateName, Status};
 
 /// One thing that happens, and what has to come of it. A step has one action, or only `expect`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -43,6 +43,9 @@ pub struct Step {
     pub wait: Option<At<String>>,
     /// A request that was begun is cancelled, as with CancelIoEx; `wait` says how it ends.
     pub cancel: Option<At<String>>,
+    /// The stack of a device is told to change its power state, or asked whether it could. The status is what its drivers end the
+    /// request with.
+    pub power: Option<At<Power>>,
     /// Time goes by: timers of drivers expire.
     pub advance: Option<At<Advance>>,
     /// A driver is loaded, one that has `later = true` or was unloaded.
@@ -325,6 +328,20 @@ pub struct Begin {
     pub read: Option<At<u32>>,
     /// What is written.
     pub write: Option<At<Bytes>>,
+}
+
+/// A power request: to one device or to those of a driver, to set a state or to ask for it.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Power {
+    /// The device: `'\\.\Edr'`, or an NT path.
+    pub device: Option<At<String>>,
+    /// The driver whose devices are meant.
+    pub driver: Option<At<String>>,
+    /// The state to change to (IRP_MN_SET_POWER).
+    pub set: Option<At<PowerStateName>>,
+    /// The state that is asked for (IRP_MN_QUERY_POWER).
+    pub query: Option<At<PowerStateName>>,
 }
 
 /// Time that goes by.
