@@ -5,7 +5,7 @@ use host::{Answer, Caller, Io};
 use nt_abi::{NTSTATUS, STATUS_SUCCESS};
 
 use crate::bench::failed;
-use crate::{Actor, Bench, Error, Process};
+use crate::{Actor, Bench, Driver, Error, Process};
 
 /// `GENERIC_READ | GENERIC_WRITE`.
 const READ_WRITE: u32 = 0xC000_0000;
@@ -58,6 +58,26 @@ impl Completed {
 }
 
 impl Bench {
+    /// The full NT paths of the devices of a driver that have a name, in the order in which it made them; none for a driver that
+    /// is not loaded.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), bench::Error> {
+    /// # const DEVICE: &[u8] = include_bytes!("../../../drivers/bin/device.sys");
+    /// let mut bench = bench::Bench::new(bench::Profile::Win11_24H2)?;
+    /// let driver = bench.load_bytes("device", DEVICE)?;
+    /// assert_eq!(bench.devices(driver)?, [r"\Device\CallboardDevice"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub fn devices(&mut self, driver: Driver) -> Result<Vec<String>, Error> {
+        let result = self.host.devices(driver.id);
+        self.answer(result)
+    }
+
     /// A device to be opened: `\\.\Edr` as programs write it, or a full NT path (`\Device\Edr`). By the
     /// [`shell`](Self::shell), for reading and writing, and not for overlapped requests, unless said otherwise.
     pub fn file(&mut self, path: &str) -> FileBuilder<'_> {

@@ -28,6 +28,8 @@ pub(crate) trait Executive: Sync {
     fn unload(&self, driver: DriverId) -> Result<Unload, Failure>;
     /// Tells every routine; answers the status of a refused process creation and who wrote it.
     fn deliver(&self, event: &Event<'_>) -> Option<(NTSTATUS, Option<DriverId>)>;
+    /// The full NT paths of a driver's devices.
+    fn devices(&self, driver: DriverId) -> Vec<String>;
     /// Opens a path as a program; answers the handle.
     fn open(&self, caller: Caller, path: &str, access: u32, overlapped: bool) -> Result<u64, Failure>;
     /// Asks something of an open file and waits for its end; the second buffer is filled.

@@ -67,6 +67,10 @@ impl Executive for KernelExecutive {
         self.0.deliver_event(event).map(|refused| (refused.status, refused.driver))
     }
 
+    fn devices(&self, driver: DriverId) -> Vec<String> {
+        self.0.devices_of(driver)
+    }
+
     fn open(&self, caller: Caller, path: &str, access: u32, overlapped: bool) -> Result<u64, Failure> {
         let _request = self.0.request(Some(caller.time));
         let opened = self.0.user_open(caller.context, path, access, overlapped);

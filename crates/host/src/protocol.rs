@@ -96,6 +96,11 @@ pub(crate) enum Request<'a> {
         /// Which.
         driver: DriverId,
     },
+    /// Say which devices a driver has.
+    Devices {
+        /// Which driver.
+        driver: DriverId,
+    },
     /// Open a device or a file, as a program.
     Open {
         /// Who.
@@ -167,6 +172,8 @@ pub(crate) enum Reply {
     Loaded(DriverId),
     /// To `Advance`: what the clock says.
     Time(Time),
+    /// To `Devices`: their full NT paths, as many as fit.
+    Devices(Vec<String>),
     /// To `Open`: the handle.
     Opened(u64),
     /// To `Io` that begins only: the number of the request.

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use event::Body;
 use nt_abi::Profile;
 use scenario::{Options, Outcome, Scenario};
 
@@ -336,6 +337,34 @@ expect = { status = "STATUS_CANCELLED" }
     fails(&unknown, &["other requests are pending", "- next"]);
     let missing = text.replace(r"\\.\CallboardInverted', read", r"\\.\Nobody', read");
     fails(&missing, &["step 2: begin second of", "STATUS_OBJECT_NAME_NOT_FOUND"]);
+}
+
+#[test]
+fn r_dev_07_devices_are_used_in_a_run_that_provokes() {
+    let text = r#"
+stress = 3
+[[driver]]
+file = "inverted.sys"
+[[step]]
+begin = { name = "next", device = '\\.\CallboardInverted', code = 0x222000, output_size = 8 }
+[[step]]
+create = { name = "a", image = 'C:\a.exe' }
+[[step]]
+wait = "next"
+expect = { information = 8 }
+[[step]]
+close = '\\.\CallboardInverted'
+[expect]
+findings = []
+leaks = []
+"#;
+    let (first, second) = (passes(text), passes(text));
+    // Where an image lies is the system's choice.
+    let told = |outcome: &Outcome| {
+        let records = outcome.records.iter().filter(|record| !matches!(record.body, Body::DriverLoad { .. }));
+        records.map(|record| format!("{record:?}")).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&first), told(&second));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a program asks of devices.
 
-use event::{Time, wire};
+use event::{DriverId, Time, wire};
 use kernel::{PowerState, PowerTarget};
 use nt_abi::NTSTATUS;
 
@@ -33,6 +33,17 @@ impl Bench {
     pub fn advance(&mut self, time: Time) -> Result<Time, BenchError> {
         match self.ask(&Request::Advance(time))? {
             Reply::Time(now) => Ok(now),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// The full NT paths of the devices of a driver that have a name, in the order in which it made them.
+    ///
+    /// # Errors
+    /// [`BenchError::Gone`].
+    pub fn devices(&mut self, driver: DriverId) -> Result<Vec<String>, BenchError> {
+        match self.ask(&Request::Devices { driver })? {
+            Reply::Devices(paths) => Ok(paths),
             other => Err(unexpected(other)),
         }
     }

@@ -99,6 +99,16 @@ impl Host {
                 Ok(kernel::Unload::Pending) => Reply::UnloadPending,
                 Err(failure) => failed(failure),
             },
+            Request::Devices { driver } => {
+                let mut room = LONGEST_MESSAGE;
+                let fits = |path: &String| {
+                    // Each has its length before it.
+                    let left = room.checked_sub(path.len() + 4);
+                    room = left.unwrap_or(0);
+                    left.is_some()
+                };
+                Reply::Devices(executive.devices(driver).into_iter().take_while(fits).collect())
+            }
             Request::Open { caller, path, access, overlapped } => {
                 executive.open(caller, path, access, overlapped).map_or_else(failed, Reply::Opened)
             }

@@ -296,6 +296,17 @@ pub(super) fn devices_of(driver: *mut DRIVER_OBJECT) -> Vec<*mut DEVICE_OBJECT> 
     all
 }
 
+impl Kernel {
+    /// The full NT paths of the devices of a driver that have a name, in the order in which it made them.
+    pub fn devices_of(&self, driver: DriverId) -> Vec<String> {
+        let Some(driver) = self.io.driver(driver).filter(|driver| driver.is_loaded()) else {
+            return Vec::new();
+        };
+        let names = devices_of(driver.object.as_ptr()).into_iter().rev().map(|device| name_of(self, device));
+        names.filter(|name| !name.is_empty()).map(|name| String::from_utf16_lossy(&name)).collect()
+    }
+}
+
 /// A device of a driver for each stack that it has devices in, the newest first.
 pub(crate) fn stacks_of(driver: *mut DRIVER_OBJECT) -> Vec<*mut DEVICE_OBJECT> {
     let mut stacks: Vec<(*mut DEVICE_OBJECT, *mut DEVICE_OBJECT)> = Vec::new();

@@ -239,8 +239,11 @@ pub unsafe extern "win64" fn IofCallDriver(device: *mut DEVICE_OBJECT, irp: *mut
         if sets_power {
             crate::rule::call::handles_set_power();
         }
+        let (device, irp) = (device.expose_provenance() as u64, irp.expose_provenance() as u64);
         // SAFETY: the dispatch routine that the driver has set.
-        unsafe { machine::call2(routine, device.expose_provenance() as u64, irp.expose_provenance() as u64) }
+        let call = || unsafe { machine::call2(routine, device, irp) };
+        // The kernel's own file system is nobody's to be stressed.
+        if owner.is_some() { crate::stress::invoke(call) } else { call() }
     });
     NTSTATUS::from_u32(low(status))
 }

@@ -107,6 +107,7 @@ impl Kernel {
                 ..How::default()
             };
             let path: Vec<u16> = path.encode_utf16().collect();
+            crate::stress::opening();
             let (file, _) = send::open_path(self, None, &path, &how)?;
             Ok(self.ob.handles.insert(file, how.access, 0).addr() as u64)
         })
