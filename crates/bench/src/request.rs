@@ -58,7 +58,22 @@ impl Bench {
         input: &[u8],
         output_length: usize,
     ) -> Result<Request, Error> {
-        self.begin(file, Io::Control(code), input, output_length)
+        self.begin(file, Io::Control(code), input, &vec![0; output_length])
+    }
+
+    /// Sends a control code whose second buffer holds something (`METHOD_IN_DIRECT`, `METHOD_NEITHER`), and does not wait for
+    /// its end.
+    ///
+    /// # Errors
+    /// As [`begin_ioctl`](Self::begin_ioctl).
+    pub fn begin_ioctl_with(
+        &mut self,
+        file: &File,
+        code: u32,
+        input: &[u8],
+        output: &[u8],
+    ) -> Result<Request, Error> {
+        self.begin(file, Io::Control(code), input, output)
     }
 
     /// Begins to read up to `length` bytes at an offset (`ReadFile`).
@@ -66,7 +81,7 @@ impl Bench {
     /// # Errors
     /// As [`begin_ioctl`](Self::begin_ioctl).
     pub fn begin_read(&mut self, file: &File, offset: i64, length: usize) -> Result<Request, Error> {
-        self.begin(file, Io::Read(offset), &[], length)
+        self.begin(file, Io::Read(offset), &[], &vec![0; length])
     }
 
     /// Begins to write at an offset (`WriteFile`).
@@ -74,7 +89,7 @@ impl Bench {
     /// # Errors
     /// As [`begin_ioctl`](Self::begin_ioctl).
     pub fn begin_write(&mut self, file: &File, offset: i64, bytes: &[u8]) -> Result<Request, Error> {
-        self.begin(file, Io::Write(offset), bytes, 0)
+        self.begin(file, Io::Write(offset), bytes, &[])
     }
 
     /// How a request ended, if it has; it is not waited for (`GetOverlappedResult` without a wait). No time passes.
@@ -118,16 +133,16 @@ impl Bench {
         self.answer(result)
     }
 
-    fn begin(&mut self, file: &File, what: Io, input: &[u8], output: usize) -> Result<Request, Error> {
+    fn begin(&mut self, file: &File, what: Io, input: &[u8], output: &[u8]) -> Result<Request, Error> {
         if !file.overlapped {
             let what = "a file that was not opened for overlapped requests takes one at a time, which is waited for: open \
                         it with `bench.file(…).overlapped().open()`";
             return Err(failed(what, nt_abi::STATUS_INVALID_PARAMETER));
         }
         let caller = self.caller(Actor::from(Process { id: file.process }))?;
-        let result = self.host.begin_io(caller, file.handle, what, input, &vec![0; output]);
+        let result = self.host.begin_io(caller, file.handle, what, input, output);
         let number = self.answer(result)?;
-        Ok(Request { file: *file, number, output })
+        Ok(Request { file: *file, number, output: output.len() })
     }
 
     fn ended_with(&mut self, request: &Request, completed: Completed) -> Completed {

@@ -64,6 +64,9 @@ fn r_dev_05_two_requests_end_in_the_order_in_which_they_were_begun() {
     for (request, process) in requests.iter().zip(processes) {
         assert_eq!(bench.wait(request).unwrap().output, u64::from(process.id().0).to_le_bytes());
     }
+    let with = bench.begin_ioctl_with(&file, NEXT, &[], &[1; 8]).unwrap();
+    let process = bench.process(r"C:\c.exe").create().unwrap();
+    assert_eq!(bench.wait(&with).unwrap().output, u64::from(process.id().0).to_le_bytes());
     let written = bench.begin_write(&file, 0, b"abc").unwrap();
     assert_eq!(bench.try_complete(&written).unwrap().expect("at once").information, 3);
 }

@@ -88,7 +88,7 @@ impl<'a> Machine<'a> {
             Step { exit_thread: Some(exit), .. } => one("exit_thread", &exit.thread),
             Step { exit: Some(exit), .. } => one("exit", exit.process()),
             Step { unmap: Some(unmap), .. } => one("unmap", &unmap.image),
-            Step { open: Some(device), .. } => one("open", device),
+            Step { open: Some(open), .. } => one("open", open.name()),
             Step { close: Some(device), .. } => one("close", device),
             Step { ioctl: Some(control), .. } => {
                 Some(format!("ioctl {:#x} to {}", control.code, control.device.as_str()))
@@ -197,7 +197,7 @@ impl<'a> Machine<'a> {
             .ok_or_else(|| format!("the process `{name}` was refused, so it is not there"))
     }
 
-    fn maybe(&mut self, name: Option<&file::At<String>>) -> Result<Option<Process>, String> {
+    pub(crate) fn maybe(&mut self, name: Option<&file::At<String>>) -> Result<Option<Process>, String> {
         name.map(|name| self.process(name)).transpose()
     }
 
@@ -261,6 +261,18 @@ impl<'a> Machine<'a> {
         }
         if create.unterminated_names {
             builder = builder.unterminated_names();
+        }
+        if create.apc_level {
+            builder = builder.at_apc_level();
+        }
+        if create.all_apcs_disabled {
+            builder = builder.all_apcs_disabled();
+        }
+        if create.without_inherited_handles {
+            builder = builder.without_inherited_handles();
+        }
+        if let Some(id) = create.id {
+            builder = builder.id(id);
         }
         if create.existing {
             builder = builder.existing();

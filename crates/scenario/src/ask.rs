@@ -1,9 +1,10 @@
 //! What a step asks of a device, and of requests that are under way.
 
-use bench::{Completed, Error, File, Powered};
+use bench::{Completed, Error, File, Powered, Process};
+use nt_abi::{GENERIC_READ, GENERIC_WRITE};
 
 use crate::act::{Answer, Machine, answer, failed};
-use crate::file::{Begin, Power, Step};
+use crate::file::{Access, Begin, Bytes, Open, Power, Step};
 use crate::run::Acted;
 
 /// How many bytes may come back when nobody says.
@@ -11,14 +12,19 @@ fn room(size: Option<u32>) -> usize {
     usize::try_from(size.unwrap_or(4096)).unwrap_or(usize::MAX)
 }
 
+/// The second buffer of a control code.
+fn second(holds: Option<&Bytes>, size: Option<u32>) -> Vec<u8> {
+    match holds {
+        Some(bytes) => bytes.0.clone(),
+        None => vec![0; room(size)],
+    }
+}
+
 impl Machine<'_> {
     /// A request to a device, which is opened when it is not open; or what its timers wait for.
     pub(crate) fn ask_device(&mut self, step: &Step) -> Acted {
-        if let Some(device) = &step.open {
-            if self.files.contains_key(device.as_str()) {
-                return Err(format!("`{}` is open already; close it before", device.as_str()));
-            }
-            return Ok(self.open(device).map_or_else(|answer| answer, |_| Answer::success()));
+        if let Some(open) = &step.open {
+            return self.open_as_said(open);
         }
         if let Some(device) = &step.close {
             let Some(file) = self.files.remove(device.as_str()) else {
@@ -56,10 +62,11 @@ impl Machine<'_> {
         };
         let done = match step {
             Step { ioctl: Some(control), .. } => {
-                self.bench.ioctl(&file, control.code, &control.input.0, room(control.output_size))
+                let output = second(control.output_buffer.as_ref(), control.output_size);
+                self.bench.ioctl_with(&file, control.code, &control.input.0, &output)
             }
-            Step { read: Some(read), .. } => self.bench.read(&file, 0, room(read.size)),
-            Step { write: Some(write), .. } => self.bench.write(&file, 0, &write.input.0),
+            Step { read: Some(read), .. } => self.bench.read(&file, read.offset, room(read.size)),
+            Step { write: Some(write), .. } => self.bench.write(&file, write.offset, &write.input.0),
             _ => return Ok(Answer::success()),
         };
         Ok(ended(done))
@@ -94,12 +101,13 @@ impl Machine<'_> {
             Err(answer) => return answer,
         };
         let begun = if let Some(size) = &begin.read {
-            self.bench.begin_read(&file, 0, room(Some(**size)))
+            self.bench.begin_read(&file, begin.offset, room(Some(**size)))
         } else if let Some(input) = &begin.write {
-            self.bench.begin_write(&file, 0, &input.0)
+            self.bench.begin_write(&file, begin.offset, &input.0)
         } else {
             let code = begin.code.as_deref().copied().unwrap_or_default();
-            self.bench.begin_ioctl(&file, code, &begin.input.0, room(begin.output_size))
+            let output = second(begin.output_buffer.as_ref(), begin.output_size);
+            self.bench.begin_ioctl_with(&file, code, &begin.input.0, &output)
         };
         match begun {
             Ok(request) => {
@@ -110,20 +118,55 @@ impl Machine<'_> {
         }
     }
 
-    /// The file of a device, opened when it is not open: for overlapped requests, where a step begins one.
+    /// The open file of that name; a device that is not open is opened.
     ///
     /// # Errors
     /// What opening it came to.
     fn open(&mut self, device: &str) -> Result<File, Answer> {
-        if let Some(file) = self.files.get(device) {
-            return Ok(*file);
+        match self.files.get(device) {
+            Some(file) => Ok(*file),
+            None => self.open_file(device, device, None, Access::default()),
         }
-        let begins = |step: &Step| step.begin.as_ref().is_some_and(|begin| begin.device.as_str() == device);
+    }
+
+    /// Opens a device as a step says.
+    fn open_as_said(&mut self, open: &Open) -> Acted {
+        let name = open.name();
+        if self.files.contains_key(name) {
+            return Err(format!("`{name}` is open already; close it before"));
+        }
+        let (by, access) = match open {
+            Open::Table(table) => (self.maybe(table.by.as_ref())?, table.access),
+            Open::Path(_) => (None, Access::default()),
+        };
+        let opened = self.open_file(open.device(), name, by, access);
+        Ok(opened.map_or_else(|answer| answer, |_| Answer::success()))
+    }
+
+    /// Opens a device, for overlapped requests where a step begins one.
+    fn open_file(
+        &mut self,
+        device: &str,
+        name: &str,
+        by: Option<Process>,
+        access: Access,
+    ) -> Result<File, Answer> {
+        let begins = |step: &Step| step.begin.as_ref().is_some_and(|begin| begin.device.as_str() == name);
         let overlapped = self.scenario.file.step.iter().any(|step| begins(step));
-        let builder = self.bench.file(device);
-        let builder = if overlapped { builder.overlapped() } else { builder };
+        let mut builder = self.bench.file(device).access(match access {
+            Access::ReadWrite => GENERIC_READ | GENERIC_WRITE,
+            Access::Read => GENERIC_READ,
+            Access::Write => GENERIC_WRITE,
+            Access::Any => 0,
+        });
+        if overlapped {
+            builder = builder.overlapped();
+        }
+        if let Some(by) = by {
+            builder = builder.by(by);
+        }
         let file = builder.open().map_err(|error| failed(&error))?;
-        self.files.insert(device.to_owned(), file);
+        self.files.insert(name.to_owned(), file);
         Ok(file)
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use kernel::choices::{Choices, UnknownChoice};
 
-use crate::file::{At, Begin, Create, Driver, Expect, Map, Pattern, Power, Scenario, Step};
+use crate::file::{At, Begin, Create, Driver, Expect, Map, Open, Pattern, Power, Scenario, Step};
 use crate::problem::Problem;
 use crate::suggest;
 
@@ -183,6 +183,9 @@ impl Names {
         }
         if let Some(unmap) = &step.unmap {
             self.process(&unmap.process);
+        }
+        if let Some(Open::Table(table)) = step.open.as_deref() {
+            self.maybe_process(table.by.as_ref());
         }
         if let Some(power) = &step.power {
             self.power(power);

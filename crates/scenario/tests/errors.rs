@@ -75,6 +75,14 @@ fn every_mistake_has_a_place_and_advice() {
         ),
         ("[[step]]\ncancel = \"next\"", "a.toml:2:10", "there is no request `next`", "begin it before"),
         ("[expect]\npending = [\"a\"]", "a.toml:2:11", "there is no request `a`", "begin it before"),
+        (
+            "[[step]]\nopen = { device = 'x', by = \"a\" }",
+            "a.toml:2:29",
+            "there is no process `a`",
+            "create it in a step before",
+        ),
+        ("[[step]]\nopen = 7", "a.toml:2:8", "expected the path of a device", ""),
+        ("[[step]]\nopen = { device = 'x', access = \"all\" }", "a.toml:2:33", "unknown variant `all`", ""),
         ("[[step]]\npower = { set = \"S3\" }", "a.toml:2:9", "nobody is told of this", "add `device ="),
         ("[[step]]\npower = { device = 'x' }", "a.toml:2:9", "has no state", "add `set = \"S3\"`"),
         (

@@ -340,6 +340,73 @@ expect = { status = "STATUS_CANCELLED" }
 }
 
 #[test]
+fn a_device_is_opened_by_a_process_with_some_access_and_closed_with_it() {
+    let text = r#"
+[[driver]]
+file = "device.sys"
+[[driver]]
+file = "inverted.sys"
+[[step]]
+create = { name = "service", image = 'C:\service.exe' }
+[[step]]
+open = { device = '\\.\CallboardDevice', name = "reading", by = "service", access = "read" }
+expect = { debug = ["/create by .* mode 1/"] }
+[[step]]
+read = { device = "reading", size = 2, offset = 7 }
+expect = { output = [7, 8] }
+[[step]]
+write = { device = "reading", input = "x" }
+expect = { status = "STATUS_ACCESS_DENIED" }
+[[step]]
+ioctl = { device = '\\.\CallboardDevice', code = 0x222005, output_buffer = [1, 2, 200] }
+expect = { information = 203 }
+[[step]]
+open = { device = '\\.\CallboardInverted', name = "listening", by = "service", access = "any" }
+[[step]]
+begin = { name = "next", device = "listening", code = 0x222000, output_size = 8 }
+[[step]]
+exit = "service"
+expect = { debug = ["inverted: cancelled", "cleanup by", "close by", "inverted: cleanup", "inverted: close"], pending = [] }
+[[step]]
+wait = "next"
+expect = { status = "STATUS_CANCELLED" }
+[[step]]
+close = "reading"
+expect = { status = "STATUS_THREAD_IS_TERMINATING" }
+"#;
+    passes(text);
+    fails(&text.replace("name = \"reading\", by", "name = \"read\", by"), &["step 3: read reading"]);
+}
+
+#[test]
+fn a_process_can_have_everything_that_is_unusual() {
+    passes(
+        r#"
+[[driver]]
+file = "witness.sys"
+[[step]]
+create = { name = "a", image = 'C:\a.exe' }
+[[step]]
+exit = "a"
+[[step]]
+create = { name = "b", image = 'C:\b.exe', id = 8000, without_inherited_handles = true, unterminated_names = true }
+expect = { debug = ["/create pid=8000 ppid=[0-9]+ /"] }
+[[step]]
+exit = "b"
+[[step]]
+create = { name = "c", image = 'C:\c.exe', id = 8000 }
+expect = { debug = ["create pid=8000"] }
+[[step]]
+create = { name = "d", image = 'C:\d.exe', id = 8000 }
+expect = { status = "STATUS_INVALID_PARAMETER", notices = [] }
+[[step]]
+create = { name = "e", command_line = "e", apc_level = true, all_apcs_disabled = true }
+expect = { debug = ["cmd=\"e\""] }
+"#,
+    );
+}
+
+#[test]
 fn r_dev_07_devices_are_used_in_a_run_that_provokes() {
     let text = r#"
 stress = 3

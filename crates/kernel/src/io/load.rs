@@ -48,6 +48,11 @@ pub enum LoadError {
     /// It has no entry point, so it is no driver but a library of one.
     #[error("the image has no entry point, so it is a library for drivers and not a driver")]
     NoEntryPoint,
+    /// A driver of that service is loaded.
+    #[error(
+        "its service is running already: unload the driver before it is loaded again, or give this one another name"
+    )]
+    AlreadyLoaded,
     /// There were too many drivers.
     #[error("a bench loads at most 256 drivers")]
     TooMany,
@@ -62,6 +67,7 @@ impl LoadError {
         match self {
             Self::Image(error) => error.status(),
             Self::NoEntryPoint => STATUS_INVALID_IMAGE_FORMAT,
+            Self::AlreadyLoaded => nt_abi::STATUS_IMAGE_ALREADY_LOADED,
             Self::TooMany => STATUS_INSUFFICIENT_RESOURCES,
             Self::Refused(status) => *status,
         }
@@ -109,6 +115,10 @@ impl Kernel {
     pub fn load_driver(&'static self, name: &str, path: &str, file: &[u8]) -> Result<DriverId, LoadError> {
         let _one_at_a_time = self.io.loading.lock().unwrap_or_else(PoisonError::into_inner);
         let _request = crate::stress::enter();
+        let same = |driver: &&Driver| driver.is_loaded() && driver.name.eq_ignore_ascii_case(name);
+        if self.io.all().find(same).is_some() {
+            return Err(LoadError::AlreadyLoaded);
+        }
         let id = self.io.next_id().ok_or(LoadError::TooMany)?;
         let bytes = file;
         let file = pe_image::parse(file).map_err(ImageError::from)?;

@@ -435,6 +435,25 @@ fn the_volume_is_a_device_with_a_file_system() {
 }
 
 #[test]
+fn what_cannot_be_loaded_or_unloaded_has_the_status_of_the_service_that_refuses_it() {
+    with_kernel(Config::default(), |kernel, _| {
+        let file = include_bytes!("../../../../drivers/bin/minimal.sys");
+        let id = kernel.load_driver("minimal", "minimal.sys", file).unwrap();
+        let again = kernel.load_driver("MINIMAL", "minimal.sys", file).unwrap_err();
+        assert_eq!(again.status(), STATUS_IMAGE_ALREADY_LOADED);
+        let object = kernel.io.driver(id).unwrap().object.as_ptr();
+        // SAFETY: a live driver object.
+        let unload = unsafe { (*object).DriverUnload.take() };
+        assert_eq!(kernel.unload_driver(id).unwrap_err().status(), STATUS_INVALID_DEVICE_REQUEST);
+        // SAFETY: as above.
+        unsafe { (*object).DriverUnload = unload };
+        kernel.unload_driver(id).unwrap();
+        assert_eq!(kernel.unload_driver(id).unwrap_err().status(), STATUS_OBJECT_NAME_NOT_FOUND);
+        kernel.load_driver("minimal", "minimal.sys", file).unwrap();
+    });
+}
+
+#[test]
 fn the_sensor_reads_its_settings_and_leaves_nothing() {
     use event::Body;
     with_kernel(Config::default(), |kernel, records| {
