@@ -4,14 +4,15 @@
 //!   driver.rs  drivers by id and address; who runs now      file.rs  file objects of images
 //!   load.rs    loading and unloading a driver       device.rs link.rs  devices and how they are found
 //!   irp.rs build.rs  requests                        stack.rs  devices attached to devices
-//!   send.rs    requests of the kernel itself         fs/  the volume: a file system in memory
+//!   send.rs power.rs  requests of the kernel itself  fs/  the volume: a file system in memory
 //!   user.rs request.rs  what programs do with devices, and their requests that are under way
 //!   module.rs  PsLoadedModuleList                extension.rs  parts of driver objects
-//!   remove_lock.rs  requests and removals
+//!   remove_lock.rs  requests and removals           csq.rs     cancel-safe queues
 //!   shutdown.rs  who is told of a shutdown           query.rs  threads and stacks of requests
 //! ```
 
 pub mod build;
+pub mod csq;
 pub mod device;
 pub mod driver;
 pub mod error_log;
@@ -22,6 +23,7 @@ pub mod irp;
 pub mod link;
 pub mod load;
 pub mod module;
+pub(crate) mod power;
 pub mod query;
 pub mod remove_lock;
 pub mod request;

@@ -351,8 +351,8 @@ impl Kernel {
                 request.given_up.store(true, Ordering::Relaxed);
                 let thread = request.thread.client_id();
                 let message = format!(
-                    "a request that thread {} of process {} had sent was cancelled as the thread exited, and was not completed \
-                     within five minutes: Windows gives it up; a request that may stay pending needs a cancel routine",
+                    "a request of thread {} of process {} was cancelled as that one ended, and was not completed within five \
+                     minutes: Windows gives it up; a request that may stay pending needs a cancel routine",
                     thread.thread, thread.process
                 );
                 self.note(Level::Warning, &message);

@@ -1,25 +1,21 @@
 //! Requests of the kernel itself, on behalf of whoever has a file open: each is sent and waited for.
 
-use std::cell::UnsafeCell;
 use std::sync::Arc;
 
 use nt_abi::{
     DEVICE_OBJECT, DO_DEVICE_INITIALIZING, DO_EXCLUSIVE, FILE_OBJECT, IO_PARAMETERS_CREATE,
     IO_PARAMETERS_READ_WRITE, IO_SECURITY_CONTEXT, IO_STACK_PARAMETERS, IRP, IRP_MJ_CLEANUP, IRP_MJ_CLOSE,
-    IRP_MJ_CREATE, IRP_MJ_READ, IRP_MJ_WRITE, KEVENT, NTSTATUS, STATUS_ACCESS_DENIED,
-    STATUS_INSUFFICIENT_RESOURCES, STATUS_NO_SUCH_DEVICE, STATUS_OBJECT_NAME_NOT_FOUND,
-    STATUS_OBJECT_TYPE_MISMATCH, STATUS_PENDING,
+    IRP_MJ_CREATE, IRP_MJ_READ, IRP_MJ_WRITE, NTSTATUS, STATUS_ACCESS_DENIED, STATUS_INSUFFICIENT_RESOURCES,
+    STATUS_NO_SUCH_DEVICE, STATUS_OBJECT_NAME_NOT_FOUND, STATUS_OBJECT_TYPE_MISMATCH, STATUS_PENDING,
 };
 
 use super::device::{DEVICE_TYPE, mounted_on};
 use super::file::{FILE_TYPE, ImageFile};
 use super::irp::{
-    Completion, IofCallDriver, UNDER_WAY, allocate, allocate_buffer, current_location, next_location,
-    tell_of_end,
+    Completion, IofCallDriver, UNDER_WAY, allocate, allocate_buffer, next_location, tell_of_end,
 };
 use super::stack::top;
 use crate::Kernel;
-use crate::ke::wait::{self, How as Wait, Until};
 use crate::ob::Ref;
 use crate::ob::name::Found;
 use crate::ob::object::Object;
@@ -135,80 +131,6 @@ pub(super) unsafe fn prepare(
         fill(device, irp);
         Some((device, irp))
     }
-}
-
-/// DRIVER_POWER_STATE_FAILURE.
-const POWER_STATE_FAILURE: u32 = 0x9F;
-/// Its first parameter where a device has blocked a request for too long.
-const BLOCKED: u64 = 3;
-/// How long a driver may take for a power request: ten minutes. Source: the bug check's own text.
-const POWER_LIMIT: i64 = -10 * 60 * 10_000_000;
-
-/// Sends a power request to the top of a device's stack and waits for its end.
-///
-/// # Safety
-/// `device` is a live device.
-pub(crate) unsafe fn power(
-    device: *mut DEVICE_OBJECT,
-    minor: u8,
-    parameters: nt_abi::IO_PARAMETERS_POWER,
-) -> NTSTATUS {
-    let event: Box<UnsafeCell<KEVENT>> = Box::default();
-    let completion = Arc::new(Completion::default());
-    // SAFETY: the device is alive by this function's contract; the packet is new; the event lives until the request has
-    // ended, or for ever.
-    let (irp, sent) = unsafe {
-        let top = top(device);
-        let irp = allocate((*top).StackSize, None);
-        if irp.is_null() {
-            return STATUS_INSUFFICIENT_RESOURCES;
-        }
-        crate::ke::event::KeInitializeEvent(event.get(), nt_abi::NotificationEvent, 0);
-        (*irp).UserEvent = event.get();
-        // What nobody handles has this status when it comes back.
-        (*irp).IoStatus.Status = nt_abi::STATUS_NOT_SUPPORTED;
-        let stack = next_location(irp);
-        stack.MajorFunction = nt_abi::IRP_MJ_POWER;
-        stack.MinorFunction = minor;
-        stack.Parameters.Power = parameters;
-        tell_of_end(irp, &completion, false);
-        (irp, send(top, irp, &completion))
-    };
-    match sent {
-        Sent::Ended => {}
-        Sent::Forgotten(status) => {
-            std::mem::forget(event);
-            return status;
-        }
-        Sent::Pending => {
-            let until = Until::Time(wait::due(POWER_LIMIT));
-            let how = Wait { until, all: false, user_alertable: false, by_driver: false };
-            // SAFETY: an event that lives longer than this wait.
-            let waited = unsafe { wait::wait(&[event.get().expose_provenance()], how) };
-            if waited != nt_abi::STATUS_SUCCESS && !completion.has_ended() {
-                // SAFETY: a request that has not ended.
-                unsafe { blocked(device, irp) };
-            }
-        }
-    }
-    completion.outcome().0
-}
-
-/// Stops because of the driver that has a power request.
-///
-/// # Safety
-/// `device` is a live device, and `irp` a request that some driver of its stack has.
-unsafe fn blocked(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> ! {
-    // SAFETY: by this function's contract.
-    let dispatch = unsafe {
-        let holder = (*current_location(irp).DeviceObject).DriverObject;
-        (*holder).MajorFunction[usize::from(nt_abi::IRP_MJ_POWER)]
-    };
-    let dispatch = dispatch.map_or(0, |dispatch| (dispatch as *const ()).expose_provenance());
-    let owner = crate::kernel().io.driver_at(dispatch).map(|driver| driver.id);
-    super::driver::as_driver(owner, dispatch as u64, || {
-        machine::bug_check(POWER_STATE_FAILURE, BLOCKED, device.addr() as u64, 0, irp.addr() as u64)
-    })
 }
 
 /// Opens what a path leads to: a device, or a file on one; relative to a directory, or to a file.

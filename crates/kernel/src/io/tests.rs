@@ -16,6 +16,7 @@ use super::user::Completed;
 use crate::cm::tests::{attributes, text};
 use crate::ob::close::ZwClose;
 use crate::ob::query::ObQueryNameString;
+use crate::po::request::PoRequestPowerIrp;
 use crate::testing::{stops, with_kernel};
 use crate::zw::file::*;
 use crate::zw::information::*;
@@ -288,6 +289,36 @@ fn r_dev_03_a_cancel_routine_that_keeps_the_cancel_spin_lock_is_found_and_the_ne
         }
         assert_eq!(records.findings().first().map(String::as_str), Some("L-13"));
         assert_eq!(machine::irql::current(), machine::Irql::PASSIVE);
+    });
+}
+
+unsafe extern "win64" fn power_ended(
+    device: *mut DEVICE_OBJECT,
+    minor: u8,
+    state: u32,
+    context: PVOID,
+    block: *mut IO_STATUS_BLOCK,
+) {
+    // SAFETY: how the request ended.
+    let status = unsafe { (*block).Status };
+    SEEN.lock().unwrap().push(format!("{} {minor} {state} {} {status:?}", device.is_null(), context.addr()));
+}
+
+#[test]
+fn r_dev_06_a_power_request_of_a_driver_s_own_is_told_of_its_end() {
+    with_kernel(Config::default(), |kernel, _| {
+        let (_, device) = ready(kernel);
+        let routine = (power_ended as *const ()).expose_provenance();
+        let context = std::ptr::without_provenance_mut(7);
+        let none = std::ptr::null_mut();
+        // SAFETY: a live device and a routine of this test.
+        let request =
+            |minor| unsafe { PoRequestPowerIrp(device, minor, PowerDeviceD3, routine, context, none) };
+        assert_eq!(request(IRP_MN_SET_POWER), STATUS_PENDING);
+        let seen = std::mem::take(&mut *SEEN.lock().unwrap());
+        assert_eq!(seen, ["IRP_MJ_POWER".to_owned(), format!("false 2 4 7 {STATUS_SUCCESS:?}")]);
+        assert_eq!(request(IRP_MN_POWER_SEQUENCE), STATUS_INVALID_PARAMETER_2);
+        assert!(SEEN.lock().unwrap().is_empty());
     });
 }
 

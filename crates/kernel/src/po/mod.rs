@@ -3,6 +3,7 @@
 pub mod request;
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use event::{Body, DriverId, Leak, LeakKind};
@@ -43,11 +44,13 @@ pub(crate) struct State {
     table: Mutex<(usize, HashMap<usize, Option<DriverId>>)>,
     /// By device; those that are not there are fully on.
     powers: Mutex<HashMap<usize, Powers>>,
+    /// What the system is about to do, while a stack hears of it.
+    action: AtomicU32,
 }
 
 impl State {
     pub(crate) fn new(_: &Config) -> Self {
-        Self { table: Mutex::default(), powers: Mutex::default() }
+        Self { table: Mutex::default(), powers: Mutex::default(), action: AtomicU32::new(0) }
     }
 
     fn lock_powers(&self) -> MutexGuard<'_, HashMap<usize, Powers>> {
@@ -159,7 +162,7 @@ pub(crate) fn report_leaks(kernel: &Kernel, driver: &io::Driver) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::Ordering;
 
     use super::*;
     use crate::testing::with_kernel;

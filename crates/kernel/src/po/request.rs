@@ -4,20 +4,25 @@
 //! at a time for a device. Here the bench says which device hears of which state.
 
 use std::fmt;
+use std::ptr::null_mut;
 use std::str::FromStr;
+use std::sync::atomic::Ordering;
 
 use event::DriverId;
+use export_macro::export;
 use nt_abi::{
-    DEVICE_OBJECT, DevicePowerState, IO_PARAMETERS_POWER, IRP_MN_QUERY_POWER, IRP_MN_SET_POWER, NTSTATUS,
-    PowerActionHibernate, PowerActionNone, PowerActionShutdownOff, PowerActionSleep, PowerDeviceD0,
-    PowerDeviceD1, PowerDeviceD2, PowerDeviceD3, PowerSystemHibernate, PowerSystemShutdown,
-    PowerSystemSleeping1, PowerSystemSleeping2, PowerSystemSleeping3, PowerSystemWorking,
-    STATUS_NO_SUCH_DEVICE, STATUS_OBJECT_TYPE_MISMATCH, STATUS_SUCCESS, SystemPowerState,
+    DEVICE_OBJECT, DevicePowerState, IO_PARAMETERS_POWER, IO_STACK_PARAMETERS, IO_STATUS_BLOCK, IRP,
+    IRP_MN_QUERY_POWER, IRP_MN_SET_POWER, IRP_MN_WAIT_WAKE, NTSTATUS, PVOID, PowerActionHibernate,
+    PowerActionNone, PowerActionShutdownOff, PowerActionSleep, PowerDeviceD0, PowerDeviceD1, PowerDeviceD2,
+    PowerDeviceD3, PowerSystemHibernate, PowerSystemShutdown, PowerSystemSleeping1, PowerSystemSleeping2,
+    PowerSystemSleeping3, PowerSystemWorking, STATUS_NO_SUCH_DEVICE, STATUS_OBJECT_TYPE_MISMATCH,
+    STATUS_SUCCESS, SystemPowerState,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::Kernel;
-use crate::io::{device, send};
+use crate::io::{device, power};
+use crate::ke::apc::as_owner_of;
+use crate::{Kernel, kernel};
 
 /// A power state of the system or of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -123,6 +128,68 @@ impl Default for Powers {
     }
 }
 
+/// A request for a power request: what is to be told of its end.
+struct Requested {
+    routine: usize,
+    minor: u8,
+    state: u32,
+    context: PVOID,
+}
+
+/// Makes a power request and sends it to the top of a device's stack, whose owner decides on its state. Source: DDI.
+#[export(irql <= DISPATCH)]
+pub unsafe extern "win64" fn PoRequestPowerIrp(
+    device: *mut DEVICE_OBJECT,
+    minor: u8,
+    state: u32,
+    completion: usize,
+    context: PVOID,
+    irp: *mut *mut IRP,
+) -> NTSTATUS {
+    let parameters = match minor {
+        IRP_MN_SET_POWER | IRP_MN_QUERY_POWER => {
+            let mut power = parameters_of(PowerSystemWorking, DevicePowerState, state);
+            // What the system is about to do, unless the device is to work.
+            if state != PowerDeviceD0 {
+                power.ShutdownType = kernel().po.action.load(Ordering::Relaxed);
+            }
+            IO_STACK_PARAMETERS { Power: power }
+        }
+        IRP_MN_WAIT_WAKE => {
+            // Parameters.WaitWake.PowerState
+            let state = std::ptr::without_provenance_mut(state as usize);
+            IO_STACK_PARAMETERS { Others: [state, null_mut(), null_mut(), null_mut()] }
+        }
+        _ => return nt_abi::STATUS_INVALID_PARAMETER_2,
+    };
+    let requested = Requested { routine: completion, minor, state, context };
+    // SAFETY: a driver's pointers: a live device; `irp` is null or its variable.
+    unsafe { power::requested(device, minor, parameters, requested, ended, irp) }
+}
+
+/// A power request that a driver has asked for has ended.
+///
+/// # Safety
+/// `device` is the one that it was asked for; `block` says how it ended.
+unsafe fn ended(requested: Requested, device: *mut DEVICE_OBJECT, block: *mut IO_STATUS_BLOCK) {
+    let Requested { routine, minor, state, context } = requested;
+    if routine == 0 {
+        return;
+    }
+    let arguments = [
+        device.expose_provenance() as u64,
+        minor.into(),
+        state.into(),
+        context.expose_provenance() as u64,
+        block.expose_provenance() as u64,
+        0,
+    ];
+    as_owner_of(routine, || {
+        // SAFETY: the driver's routine, with the arguments that it is documented to get.
+        unsafe { machine::call_driver(routine, arguments) }
+    });
+}
+
 impl Kernel {
     /// Sends a set-power request, or a query-power request, from a system thread at PASSIVE_LEVEL, and answers how it
     /// ended: of several stacks the first failure. Source: "IRP_MN_SET_POWER", "IRP_MN_QUERY_POWER".
@@ -140,10 +207,12 @@ impl Kernel {
         for device in self.stacks(target)? {
             let before = self.po.powers(device);
             let (kind, wanted) = state.written();
-            let parameters = parameters(before.system, kind, wanted);
+            let parameters = parameters_of(before.system, kind, wanted);
             let minor = if query { IRP_MN_QUERY_POWER } else { IRP_MN_SET_POWER };
+            self.po.action.store(parameters.ShutdownType, Ordering::Relaxed);
             // SAFETY: a live device: nothing runs between two requests of the bench that could delete it.
-            let status = unsafe { send::power(device, minor, parameters) };
+            let status = unsafe { power::send_and_wait(device, minor, parameters) };
+            self.po.action.store(PowerActionNone, Ordering::Relaxed);
             if !query && kind == SystemPowerState {
                 self.po.set_powers(device, Powers { system: wanted, ..self.po.powers(device) });
             }
@@ -176,7 +245,7 @@ impl Kernel {
 }
 
 /// `Parameters.Power` for a transition. Source: the table of "IRP_MN_SET_POWER".
-fn parameters(current: u32, kind: u32, wanted: u32) -> IO_PARAMETERS_POWER {
+fn parameters_of(current: u32, kind: u32, wanted: u32) -> IO_PARAMETERS_POWER {
     let (context, action) = if kind == DevicePowerState {
         // No request for the system is under way.
         (0, PowerActionNone)
@@ -207,7 +276,7 @@ mod tests {
     /// Target, effective and current state of the context, and the action.
     fn told(current: PowerState, wanted: PowerState) -> (u32, u32, u32, u32) {
         let (kind, wanted) = wanted.written();
-        let made = parameters(current.written().1, kind, wanted);
+        let made = parameters_of(current.written().1, kind, wanted);
         assert_eq!((made.Type, made.State), (kind, wanted));
         let bits = |at: u32| made.SystemContext >> at & 0xF;
         (bits(8), bits(12), bits(16), made.ShutdownType)
