@@ -8,7 +8,7 @@ use host::{BenchError, BenchOptions, Clock, Config, Delivery};
 use nt_abi::{NTSTATUS, Profile};
 
 use crate::world::World;
-use crate::{Actor, BenchBuilder, Error, Process, Refused};
+use crate::{Actor, BenchBuilder, Completed, Error, Process, Refused};
 
 /// How much later each event is than the one before, in 100 ns, on a virtual clock: two events never have one time.
 const STEP: i64 = 10;
@@ -22,6 +22,8 @@ pub struct Bench {
     pub(crate) records: Vec<Record<'static>>,
     /// The service of each driver.
     pub(crate) services: BTreeMap<DriverId, String>,
+    /// How requests ended that were begun, by number: a host says it once.
+    pub(crate) ended: BTreeMap<u64, Completed>,
     /// Who creates what nobody is said to have created.
     shell: Option<Process>,
     pub(crate) conditions: Conditions,
@@ -59,6 +61,7 @@ impl Bench {
             world,
             records: Vec::new(),
             services: BTreeMap::new(),
+            ended: BTreeMap::new(),
             shell: None,
             conditions: Conditions::default(),
             now,
@@ -169,6 +172,7 @@ impl Bench {
         self.collect();
         let answer = result.map_err(|error| match error {
             BenchError::Gone => self.gone(),
+            pending @ BenchError::Pending => failed(pending.to_string(), nt_abi::STATUS_PENDING),
             other => Error::Host(other),
         })?;
         self.settle()?;

@@ -5,7 +5,7 @@ use host::{Answer, Caller, Io};
 use nt_abi::{NTSTATUS, STATUS_SUCCESS};
 
 use crate::bench::failed;
-use crate::{Actor, Bench, Error, Process};
+use crate::{Actor, Bench, Driver, Error, Process};
 
 /// `GENERIC_READ | GENERIC_WRITE`.
 const READ_WRITE: u32 = 0xC000_0000;
@@ -13,8 +13,20 @@ const READ_WRITE: u32 = 0xC000_0000;
 /// A file that a program has open. It is closed by [`Bench::close`], or when its process exits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct File {
-    process: ProcessId,
-    handle: u64,
+    pub(crate) process: ProcessId,
+    pub(crate) handle: u64,
+    pub(crate) overlapped: bool,
+}
+
+/// A device to be opened. From [`Bench::file`].
+#[derive(Debug)]
+#[must_use = "nothing happens before `open`"]
+pub struct FileBuilder<'a> {
+    bench: &'a mut Bench,
+    path: String,
+    by: Option<Actor>,
+    access: u32,
+    overlapped: bool,
 }
 
 impl File {
@@ -36,7 +48,7 @@ pub struct Completed {
 }
 
 impl Completed {
-    fn of(answer: Answer) -> Self {
+    pub(crate) fn of(answer: Answer) -> Self {
         let Answer { status, information, mut output } = answer;
         // The I/O manager copies nothing back for an error (severity 3).
         let got = if status.is_error() { 0 } else { usize::try_from(information).unwrap_or(usize::MAX) };
@@ -46,25 +58,46 @@ impl Completed {
 }
 
 impl Bench {
-    /// Opens a device for reading and writing, as the [`shell`](Self::shell): `\\.\Edr` as programs write it, or a full NT
-    /// path (`\Device\Edr`).
+    /// The full NT paths of the devices of a driver that have a name, in the order in which it made them; none for a driver that
+    /// is not loaded.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), bench::Error> {
+    /// # const DEVICE: &[u8] = include_bytes!("../../../drivers/bin/device.sys");
+    /// let mut bench = bench::Bench::new(bench::Profile::Win11_24H2)?;
+    /// let driver = bench.load_bytes("device", DEVICE)?;
+    /// assert_eq!(bench.devices(driver)?, [r"\Device\CallboardDevice"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// [`Error::Host`] with the status of NT or of the driver: [`Error::status`]. [`Error::Stopped`].
+    /// [`Error::Stopped`].
+    pub fn devices(&mut self, driver: Driver) -> Result<Vec<String>, Error> {
+        let result = self.host.devices(driver.id);
+        self.answer(result)
+    }
+
+    /// A device to be opened: `\\.\Edr` as programs write it, or a full NT path (`\Device\Edr`). By the
+    /// [`shell`](Self::shell), for reading and writing, and not for overlapped requests, unless said otherwise.
+    pub fn file(&mut self, path: &str) -> FileBuilder<'_> {
+        FileBuilder { bench: self, path: path.to_owned(), by: None, access: READ_WRITE, overlapped: false }
+    }
+
+    /// Opens a device for reading and writing, as the [`shell`](Self::shell).
+    ///
+    /// # Errors
+    /// As [`FileBuilder::open`].
     pub fn open(&mut self, path: &str) -> Result<File, Error> {
-        let shell = self.shell()?;
-        self.open_by(shell, path, READ_WRITE)
+        self.file(path).open()
     }
 
     /// Opens a device as somebody, with an access mask of NT's.
     ///
     /// # Errors
-    /// As [`open`](Self::open), and [`Error::Failed`] when who opens has exited.
+    /// As [`FileBuilder::open`].
     pub fn open_by(&mut self, who: impl Into<Actor>, path: &str, access: u32) -> Result<File, Error> {
-        let caller = self.caller(who.into())?;
-        let result = self.host.open(caller, &nt_path(path), access);
-        let handle = self.answer(result)?;
-        Ok(File { process: caller.context.process, handle })
+        self.file(path).by(who).access(access).open()
     }
 
     /// Sends a control code (`DeviceIoControl`) and waits for its end: `output_length` bytes of room for what comes back.
@@ -84,7 +117,9 @@ impl Bench {
     ///
     /// # Errors
     /// What the driver answers is no error of this call: see [`Completed::status`]. [`Error::Failed`] when the file's process
-    /// has exited, [`Error::Host`] when the buffers are larger than 4 MiB, [`Error::Stopped`].
+    /// has exited, and with STATUS_PENDING when the driver keeps the request pending and nothing that could end it is left to
+    /// happen: the program hangs (see [`begin_ioctl`](Self::begin_ioctl)). [`Error::Host`] when the buffers are larger
+    /// than 4 MiB, [`Error::Stopped`].
     pub fn ioctl(
         &mut self,
         file: &File,
@@ -144,14 +179,51 @@ impl Bench {
         self.answer(result).map(Completed::of)
     }
 
-    fn caller(&mut self, who: Actor) -> Result<Caller, Error> {
+    pub(crate) fn caller(&mut self, who: Actor) -> Result<Caller, Error> {
         let context = self.context_of(Some(who))?;
         Ok(Caller { context, time: self.next_moment() })
     }
 }
 
+impl FileBuilder<'_> {
+    /// Who opens it: the file is its process's.
+    pub fn by(mut self, who: impl Into<Actor>) -> Self {
+        self.by = Some(who.into());
+        self
+    }
+
+    /// With which access mask of NT's; 0 is what a control code of `FILE_ANY_ACCESS` needs.
+    pub fn access(mut self, access: u32) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// For requests that are begun and not waited for at once: FILE_FLAG_OVERLAPPED.
+    pub fn overlapped(mut self) -> Self {
+        self.overlapped = true;
+        self
+    }
+
+    /// Opens it.
+    ///
+    /// # Errors
+    /// [`Error::Host`] with the status of NT or of the driver: [`Error::status`]. [`Error::Failed`] when who opens has
+    /// exited. [`Error::Stopped`].
+    pub fn open(self) -> Result<File, Error> {
+        let Self { bench, path, by, access, overlapped } = self;
+        let who = match by {
+            Some(who) => who,
+            None => bench.shell()?.into(),
+        };
+        let caller = bench.caller(who)?;
+        let result = bench.host.open(caller, &nt_path(&path), access, overlapped);
+        let handle = bench.answer(result)?;
+        Ok(File { process: caller.context.process, handle, overlapped })
+    }
+}
+
 /// The path that the system gets for what a program writes, as `RtlDosPathNameToNtPathName` has it.
-fn nt_path(path: &str) -> String {
+pub(crate) fn nt_path(path: &str) -> String {
     let device = path.strip_prefix(r"\\.\").or_else(|| path.strip_prefix(r"\\?\"));
     let drive = path.as_bytes().get(1) == Some(&b':');
     match device {

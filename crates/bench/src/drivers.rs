@@ -4,7 +4,7 @@ use std::path::Path;
 
 use host::{LowPool, Value};
 
-use crate::{Bench, Driver, Error};
+use crate::{Bench, Driver, Error, Unload};
 
 impl Bench {
     /// Writes a value under the `Parameters` key of a service, before or after its driver is loaded.
@@ -73,17 +73,34 @@ impl Bench {
         Ok(Driver { id })
     }
 
-    /// Unloads a driver.
+    /// Unloads a driver. As on NT, the DriverUnload of one whose devices are in use (a file is open, and so is that of a
+    /// request that is pending) runs when they are not any more: the call succeeds, and says [`Unload::Pending`].
+    /// Meanwhile its devices cannot be opened.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), bench::Error> {
+    /// # const DEVICE: &[u8] = include_bytes!("../../../drivers/bin/device.sys");
+    /// use bench::{Bench, Profile, Unload};
+    ///
+    /// let mut bench = Bench::new(Profile::Win11_24H2)?;
+    /// let driver = bench.load_bytes("device", DEVICE)?;
+    /// let file = bench.open(r"\\.\CallboardDevice")?;
+    /// assert_eq!(bench.unload(driver)?, Unload::Pending);
+    /// bench.close(file)?;
+    /// assert!(bench.open(r"\\.\CallboardDevice").is_err(), "DriverUnload has run");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// [`Error::Host`] when it has no DriverUnload, [`Error::Stopped`].
-    pub fn unload(&mut self, driver: Driver) -> Result<(), Error> {
+    /// [`Error::Host`] with STATUS_INVALID_DEVICE_REQUEST when it has no DriverUnload, [`Error::Stopped`].
+    pub fn unload(&mut self, driver: Driver) -> Result<Unload, Error> {
         let result = self.host.unload(driver.id);
         self.answer(result)
     }
 
-    /// Unloads every driver, last loaded first, and looks for what they leave behind. Nothing can be asked of the machine
-    /// afterwards; what happened can.
+    /// Ends what programs do with devices (their requests are cancelled, their files closed), unloads every driver, last
+    /// loaded first, and looks for what they leave behind. Nothing can be asked of the machine afterwards; what happened can.
     ///
     /// # Errors
     /// [`Error::Stopped`] when the machine stops of it, or has stopped.

@@ -9,6 +9,8 @@
 //!     ├───── environment.rs     their environment blocks, and their threads'
 //!     ├───── drivers.rs         loading and unloading
 //!     ├───── device.rs          devices: opened, asked, read, written, closed
+//!     ├───── request.rs         what is asked of a device and not waited for
+//!     ├───── power.rs           states of power
 //!     ├───── clock.rs           time that passes
 //!     ├───── evidence.rs        what came of it: notices, verdicts, lines, findings, the stop, leaks
 //!     └───── world.rs           who is there (ids, threads, bases), which the bench alone decides
@@ -56,7 +58,8 @@
 //! # }
 //! ```
 //!
-//! Devices are used as programs use them ([`Bench::ioctl`]), and time passes when the test lets it
+//! Devices are used as programs use them ([`Bench::ioctl`], and [`Bench::begin_ioctl`] for requests that stay pending), and
+//! time passes when the test lets it
 //! ([`Bench::advance`]).
 //!
 //! Time is virtual unless [`BenchBuilder::clock`] says otherwise, and ids and bases are the bench's own choice, so that
@@ -77,7 +80,9 @@ mod error;
 mod evidence;
 mod image;
 mod memory;
+mod power;
 mod process;
+mod request;
 mod system_images;
 mod thread;
 mod world;
@@ -85,15 +90,19 @@ mod world;
 pub use actor::{Actor, Driver, Process, Thread, View};
 pub use bench::Bench;
 pub use builder::BenchBuilder;
-pub use device::{Completed, File};
+pub use device::{Completed, File, FileBuilder};
 pub use error::{Error, Refused};
 pub use event::{
     Architecture, Body, ClientId, Conditions, DriverId, Event, EventKind, Family, Finding, Leak, LeakKind,
     Name, ProcessId, Record, Severity, Signature, Stop, StopKind, Subsystem, ThreadId, Time,
 };
 pub use evidence::{Notice, Verdict};
-pub use host::{BenchError, Choices, Clock, Config, LowPool, Pool, Value};
+pub use host::{
+    BenchError, Choices, Clock, Config, LowPool, Pool, PowerState, UnknownPowerState, Unload, Value,
+};
 pub use image::{ImageBuilder, KernelImageBuilder};
-pub use nt_abi::{NTSTATUS, Profile, STATUS_ACCESS_DENIED, STATUS_SUCCESS};
+pub use nt_abi::{NTSTATUS, Profile, STATUS_ACCESS_DENIED, STATUS_CANCELLED, STATUS_PENDING, STATUS_SUCCESS};
+pub use power::Powered;
 pub use process::ProcessBuilder;
+pub use request::Request;
 pub use thread::ThreadBuilder;

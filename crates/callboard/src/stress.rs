@@ -1,8 +1,8 @@
 //! A driver under stress, without a command to watch: one bench per seed, with an event load of its own.
 //!
 //! The kernel of a stressed bench provokes: see docs/stress.md. What is added here is a load that gives it the
-//! occasion: processes that live and die, an unload in the middle of them, and some that come after. The same
-//! seed gives the same records, whatever else the machine does.
+//! occasion: processes that live and die, devices that are opened and closed meanwhile, an unload in the middle of them, and
+//! some that come after. The same seed gives the same records, whatever else the machine does.
 
 use std::time::Duration;
 
@@ -10,16 +10,20 @@ use event::{
     Body, ClientId, Event, EventKind, Image, Name, Process, ProcessExit, ProcessId, Record, Severity,
     StopKind, Thread, ThreadExit, ThreadId, Time,
 };
-use host::{Bench, BenchError, BenchOptions};
+use host::{Bench, BenchError, BenchOptions, Caller, Io};
 use nt_abi::{NTSTATUS, STATUS_SUCCESS};
 
 /// Processes that live before the driver is unloaded.
 const LIVES_BEFORE: u32 = 3;
 /// Processes that live after it.
 const LIVES_AFTER: u32 = 1;
+/// The process during whose life devices are open.
+const OPEN_DURING: u32 = 1;
+/// `SYNCHRONIZE | FILE_READ_ATTRIBUTES`: what every program may ask for.
+const ANY_ACCESS: u32 = 0x0010_0080;
 /// The clock of the load: 2025-01-01, in units of 100 ns since 1601.
 const START: i64 = 133_801_632_000_000_000;
-/// The process that creates all others.
+/// The process that creates all others, and opens devices.
 const CREATOR: ClientId = ClientId { process: ProcessId(400), thread: ThreadId(404) };
 
 /// A driver to be stressed.
@@ -117,7 +121,7 @@ pub fn run(subject: &Subject, seed: u64, each: &mut dyn FnMut(&Record<'_>)) -> R
     }
     let mut bench = Bench::start(options)?;
     let mut outcome = Outcome::default();
-    let driven = drive(subject, &mut bench, &mut outcome);
+    let driven = drive(subject, seed, &mut bench, &mut outcome);
     bench.drain(&mut |record| {
         each(record);
         outcome.note(record);
@@ -128,7 +132,7 @@ pub fn run(subject: &Subject, seed: u64, each: &mut dyn FnMut(&Record<'_>)) -> R
     }
 }
 
-fn drive(subject: &Subject, bench: &mut Bench, outcome: &mut Outcome) -> Result<(), BenchError> {
+fn drive(subject: &Subject, seed: u64, bench: &mut Bench, outcome: &mut Outcome) -> Result<(), BenchError> {
     let driver = match bench.load(&subject.service, &subject.path, &subject.image) {
         Err(BenchError::Load { status, .. }) => {
             outcome.not_loaded = Some(status);
@@ -136,20 +140,53 @@ fn drive(subject: &Subject, bench: &mut Bench, outcome: &mut Outcome) -> Result<
         }
         other => Some(other?),
     };
+    let devices = driver.map_or(Ok(Vec::new()), |driver| bench.devices(driver))?;
     for number in 0..LIVES_BEFORE {
+        let files = if number == OPEN_DURING { open(bench, &devices)? } else { Vec::new() };
         bench.deliver(&life(number));
+        close(bench, files)?;
     }
     if let Some(driver) = driver {
+        let mut files = open(bench, &devices)?;
+        // A driver whose device is open is unloaded when that is closed.
+        if seed % 4 < 2 {
+            close(bench, std::mem::take(&mut files))?;
+        }
         match bench.unload(driver) {
             // One without DriverUnload stays.
-            Ok(()) | Err(BenchError::Unload { .. }) => {}
+            Ok(_) | Err(BenchError::Unload { .. }) => {}
             Err(error) => return Err(error),
         }
+        close(bench, files)?;
     }
     for number in LIVES_BEFORE..LIVES_BEFORE + LIVES_AFTER {
         bench.deliver(&life(number));
     }
     bench.finish()
+}
+
+fn caller() -> Caller {
+    Caller { context: CREATOR, time: Time(START) }
+}
+
+/// Opens devices, as far as their driver lets anybody.
+fn open(bench: &mut Bench, devices: &[String]) -> Result<Vec<u64>, BenchError> {
+    let mut files = Vec::new();
+    for device in devices {
+        match bench.open(caller(), device, ANY_ACCESS, false) {
+            Ok(file) => files.push(file),
+            Err(BenchError::Refused { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(files)
+}
+
+fn close(bench: &mut Bench, files: Vec<u64>) -> Result<(), BenchError> {
+    for file in files {
+        bench.io(caller(), file, Io::Close, &[], &[])?;
+    }
+    Ok(())
 }
 
 /// An ordinary process, from its creation to its exit.

@@ -1,7 +1,9 @@
 //! The kernel as an [`Executive`](crate::executive::Executive).
 
 use event::{DriverId, Event, Family, ProcessId, Record, Time};
-use kernel::{Completed, Config, Kernel, LowPool, Running};
+use kernel::{
+    Completed, Config, Kernel, LowPool, Operation, PowerState, PowerTarget, Progress, Running, Unload,
+};
 use machine::Processor;
 use nt_abi::{NTSTATUS, STATUS_UNSUCCESSFUL};
 
@@ -55,11 +57,11 @@ impl Executive for KernelExecutive {
             .map_err(|error| Failure { status: error.status(), message: error.to_string() })
     }
 
-    fn unload(&self, driver: DriverId) -> Result<(), Failure> {
+    fn unload(&self, driver: DriverId) -> Result<Unload, Failure> {
         let _request = self.0.request(None);
         self.0
             .unload_driver(driver)
-            .map_err(|error| Failure { status: STATUS_UNSUCCESSFUL, message: error.to_string() })
+            .map_err(|error| Failure { status: error.status(), message: error.to_string() })
     }
 
     fn deliver(&self, event: &Event<'_>) -> Option<(NTSTATUS, Option<DriverId>)> {
@@ -67,22 +69,66 @@ impl Executive for KernelExecutive {
         self.0.deliver_event(event).map(|refused| (refused.status, refused.driver))
     }
 
-    fn open(&self, caller: Caller, path: &str, access: u32) -> Result<u64, Failure> {
+    fn devices(&self, driver: DriverId) -> Vec<String> {
+        self.0.devices_of(driver)
+    }
+
+    fn open(&self, caller: Caller, path: &str, access: u32, overlapped: bool) -> Result<u64, Failure> {
         let _request = self.0.request(Some(caller.time));
-        let opened = self.0.user_open(caller.context, path, access);
+        let opened = self.0.user_open(caller.context, path, access, overlapped);
         opened.map_err(|status| Failure { status, message: format!("{path} cannot be opened: {status}") })
     }
 
-    fn io(&self, caller: Caller, file: u64, what: Io, input: &[u8], output: &mut [u8]) -> Completed {
+    fn io(&self, caller: Caller, file: u64, what: Io, input: &[u8], output: &mut [u8]) -> Progress {
         let _request = self.0.request(Some(caller.time));
-        match what {
-            Io::Control(code) => self.0.user_control(caller.context, file, code, input, output),
-            Io::Read(offset) => self.0.user_transfer(caller.context, file, false, offset, output),
-            Io::Write(offset) => {
-                self.0.user_transfer(caller.context, file, true, offset, &mut input.to_vec())
+        match operation(what) {
+            Some(operation) => self.0.user_request(caller.context, file, operation, input, output),
+            None => {
+                let status = self.0.user_close(caller.context, file);
+                Progress::Ended(Completed { status, information: 0 })
             }
-            Io::Close => Completed { status: self.0.user_close(caller.context, file), information: 0 },
         }
+    }
+
+    fn begin(
+        &self,
+        caller: Caller,
+        file: u64,
+        what: Io,
+        input: &[u8],
+        output: &[u8],
+    ) -> Result<u64, Failure> {
+        let _request = self.0.request(Some(caller.time));
+        let begun = match operation(what) {
+            Some(operation) => self.0.user_begin(caller.context, file, operation, input, output),
+            // Closing is nothing that could be pending.
+            None => Err(nt_abi::STATUS_INVALID_PARAMETER),
+        };
+        begun.map_err(|status| Failure { status, message: format!("the request was not sent: {status}") })
+    }
+
+    fn result(&self, request: u64, wait: bool, output: &mut [u8]) -> Result<Progress, Failure> {
+        let _request = self.0.request(None);
+        let progress = self.0.user_result(request, wait, output);
+        progress.map_err(|status| Failure { status, message: "there is no such request".into() })
+    }
+
+    fn cancel(&self, caller: Caller, request: u64) -> Result<(), Failure> {
+        let _request = self.0.request(Some(caller.time));
+        let cancelled = self.0.user_cancel(caller.context, request);
+        cancelled.map_err(|status| Failure { status, message: "the request has ended".into() })
+    }
+
+    fn power(
+        &self,
+        time: Time,
+        target: PowerTarget<'_>,
+        query: bool,
+        state: PowerState,
+    ) -> Result<NTSTATUS, Failure> {
+        let _request = self.0.request(Some(time));
+        let sent = self.0.send_power(target, query, state);
+        sent.map_err(|status| Failure { status, message: "there is no such device".into() })
     }
 
     fn advance(&self, time: Time) -> Time {
@@ -95,7 +141,18 @@ impl Executive for KernelExecutive {
 
     fn finish(&self) {
         let _request = self.0.request(None);
+        self.0.end_programs();
         self.0.unload_all();
+    }
+}
+
+/// What is asked of a driver; `None` for what only the object manager does.
+fn operation(what: Io) -> Option<Operation> {
+    match what {
+        Io::Control(code) => Some(Operation::Control(code)),
+        Io::Read(offset) => Some(Operation::Read(offset)),
+        Io::Write(offset) => Some(Operation::Write(offset)),
+        Io::Close => None,
     }
 }
 

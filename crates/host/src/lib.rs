@@ -30,5 +30,5 @@ pub mod sandbox;
 mod trial;
 
 pub use bench::{Answer, Bench, BenchError, BenchOptions, Delivery, Done, Status, Ticket, UserMemory};
-pub use kernel::{Choices, Clock, Config, LowPool, Pool};
+pub use kernel::{Choices, Clock, Config, LowPool, Pool, PowerState, PowerTarget, UnknownPowerState, Unload};
 pub use protocol::{Caller, Io, Refusal, Value};

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use event::{ClientId, DriverId, ProcessId, Time};
-use kernel::{Config, LowPool};
+use kernel::{Config, LowPool, PowerState, PowerTarget};
 use nt_abi::NTSTATUS;
 use serde::{Deserialize, Serialize};
 
@@ -96,6 +96,11 @@ pub(crate) enum Request<'a> {
         /// Which.
         driver: DriverId,
     },
+    /// Say which devices a driver has.
+    Devices {
+        /// Which driver.
+        driver: DriverId,
+    },
     /// Open a device or a file, as a program.
     Open {
         /// Who.
@@ -104,6 +109,8 @@ pub(crate) enum Request<'a> {
         path: &'a str,
         /// The access that is asked for.
         access: u32,
+        /// FILE_FLAG_OVERLAPPED.
+        overlapped: bool,
     },
     /// Ask something of an open file. The lane's transfer area holds the first buffer and, behind it, the second.
     Io {
@@ -117,6 +124,36 @@ pub(crate) enum Request<'a> {
         input: u32,
         /// Bytes in the second.
         output: u32,
+        /// Do not wait for the end.
+        begin: bool,
+    },
+    /// Ask for the end of a request that was begun.
+    Result {
+        /// Its number.
+        request: u64,
+        /// Wait for it, for a while.
+        wait: bool,
+        /// Bytes in its second buffer.
+        output: u32,
+    },
+    /// Cancel a request that was begun.
+    Cancel {
+        /// Who cancels it.
+        caller: Caller,
+        /// Its number.
+        request: u64,
+    },
+    /// Send a power request to stacks of devices.
+    Power {
+        /// When; a virtual clock goes there.
+        time: Time,
+        /// To which stacks.
+        #[serde(borrow)]
+        target: PowerTarget<'a>,
+        /// Only ask whether it could be.
+        query: bool,
+        /// The state.
+        state: PowerState,
     },
     /// Move a virtual clock to a time, with all that is due until then. A time that is past only asks.
     Advance(Time),
@@ -131,22 +168,33 @@ pub(crate) enum Request<'a> {
 pub(crate) enum Reply {
     /// To `Boot` and `Probe`.
     Booted(Report),
-    /// To `SetValue`, `Unload`, `LowPool` and `Finish`.
+    /// To `SetValue`, `Unload`, `Cancel`, `LowPool` and `Finish`.
     Done,
     /// To `Load`.
     Loaded(DriverId),
     /// To `Advance`: what the clock says.
     Time(Time),
+    /// To `Devices`: their full NT paths, as many as fit.
+    Devices(Vec<String>),
     /// To `Open`: the handle.
     Opened(u64),
-    /// To `Io`: how it ended. The transfer area holds the second buffer.
+    /// To `Io` that begins only: the number of the request.
+    Begun(u64),
+    /// To `Unload`: its devices are in use, and it is unloaded when they are not any more.
+    UnloadPending,
+    /// To `Io` and `Result`: the request is pending.
+    Pending {
+        /// Nobody is left who could end it.
+        hopeless: bool,
+    },
+    /// To `Io`, `Result` and `Power`: how it ended. The transfer area holds the second buffer of the first two.
     Completed {
         /// The status.
         status: NTSTATUS,
         /// The number that came with it.
         information: u64,
     },
-    /// To `Load`, `Unload` and `Open`: it did not work.
+    /// To `Load`, `Unload`, `Open`, `Io` that begins only, `Result`, `Cancel` and `Power`: it did not work.
     Failed {
         /// With which status, where there is one: DriverEntry's, or the loader's.
         status: NTSTATUS,

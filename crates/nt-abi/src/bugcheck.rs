@@ -82,6 +82,7 @@ bug_checks! {
     UNEXPECTED_KERNEL_MODE_TRAP = 0x7F, "trap number", "", "", "";
     KERNEL_MODE_EXCEPTION_NOT_HANDLED = 0x8E, "exception code", "address", "trap frame", "reserved";
     INVALID_KERNEL_HANDLE = 0x93, "handle", "0 close of protected, 1 invalid", "", "";
+    DRIVER_POWER_STATE_FAILURE = 0x9F, "3 a request that is blocked", "physical device", "reserved", "IRP";
     ATTEMPTED_SWITCH_FROM_DPC = 0xB8, "original thread", "new thread", "stack of the original", "";
     ATTEMPTED_WRITE_TO_READONLY_MEMORY = 0xBE, "address", "PTE", "reserved", "reserved";
     SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION = 0xC1, "address", "reserved", "reserved", "kind";

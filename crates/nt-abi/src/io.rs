@@ -306,6 +306,23 @@ nt_struct! {
         0x28 ByteCount: u32,
         0x2C ByteOffset: u32,
     }
+    /// A cancel-safe queue of requests. The routines are the driver's.
+    struct IO_CSQ: 0x40 {
+        0x00 Type: u32,
+        0x08 CsqInsertIrp: usize,
+        0x10 CsqRemoveIrp: usize,
+        0x18 CsqPeekNextIrp: usize,
+        0x20 CsqAcquireLock: usize,
+        0x28 CsqReleaseLock: usize,
+        0x30 CsqCompleteCanceledIrp: usize,
+        0x38 ReservePointer: PVOID,
+    }
+    /// A request's place in a cancel-safe queue.
+    struct IO_CSQ_IRP_CONTEXT: 0x18 {
+        0x00 Type: u32,
+        0x08 Irp: *mut IRP,
+        0x10 Csq: *mut IO_CSQ,
+    }
     /// Remove lock of Plug and Play drivers; the checked build's form is larger.
     struct IO_REMOVE_LOCK: 0x20 {
         0x00 Removed: BOOLEAN,
@@ -325,6 +342,12 @@ nt_consts! { "`Type` of I/O objects", i16;
     IO_TYPE_IRP = 6,
     IO_TYPE_VPB = 10,
     IO_TYPE_DEVICE_OBJECT_EXTENSION = 13,
+}
+
+nt_consts! { "`Type` of [`IO_CSQ`] and [`IO_CSQ_IRP_CONTEXT`]", u32;
+    IO_TYPE_CSQ_IRP_CONTEXT = 1,
+    IO_TYPE_CSQ = 2,
+    IO_TYPE_CSQ_EX = 3,
 }
 
 nt_consts! { "Major function", u8, fn irp_mj_name;
@@ -359,6 +382,45 @@ nt_consts! { "Major function", u8, fn irp_mj_name;
 }
 /// Highest major function; [`DRIVER_OBJECT::MajorFunction`] has one entry more.
 pub const IRP_MJ_MAXIMUM_FUNCTION: u8 = 0x1B;
+
+nt_consts! { "Minor function of `IRP_MJ_POWER`", u8;
+    IRP_MN_WAIT_WAKE = 0x00,
+    IRP_MN_POWER_SEQUENCE = 0x01,
+    IRP_MN_SET_POWER = 0x02,
+    IRP_MN_QUERY_POWER = 0x03,
+}
+
+nt_consts! { "`POWER_STATE_TYPE`", u32;
+    SystemPowerState = 0,
+    DevicePowerState = 1,
+}
+
+nt_consts! { "`SYSTEM_POWER_STATE`", u32;
+    PowerSystemWorking = 1,
+    PowerSystemSleeping1 = 2,
+    PowerSystemSleeping2 = 3,
+    PowerSystemSleeping3 = 4,
+    PowerSystemHibernate = 5,
+    PowerSystemShutdown = 6,
+}
+
+nt_consts! { "`DEVICE_POWER_STATE`", u32;
+    PowerDeviceD0 = 1,
+    PowerDeviceD1 = 2,
+    PowerDeviceD2 = 3,
+    PowerDeviceD3 = 4,
+}
+
+nt_consts! { "`POWER_ACTION`", u32;
+    PowerActionNone = 0,
+    PowerActionReserved = 1,
+    PowerActionSleep = 2,
+    PowerActionHibernate = 3,
+    PowerActionShutdown = 4,
+    PowerActionShutdownReset = 5,
+    PowerActionShutdownOff = 6,
+    PowerActionWarmEject = 7,
+}
 
 nt_consts! { "`DEVICE_OBJECT::Flags`", u32;
     DO_VERIFY_VOLUME = 0x2,

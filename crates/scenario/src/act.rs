@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bench::{Bench, Driver, Error, File, Process, Thread, View};
+use bench::{Bench, Driver, Error, File, Process, Request, Thread, Unload, View};
 use event::{Body, EventKind};
 use nt_abi::{NTSTATUS, STATUS_SUCCESS};
 
@@ -28,7 +28,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    fn success() -> Self {
+    pub(crate) fn success() -> Self {
         Self { status: Some(STATUS_SUCCESS), ..Self::default() }
     }
 }
@@ -41,23 +41,15 @@ pub(crate) struct Machine<'a> {
     sensor: &'a [u8],
     processes: BTreeMap<String, Process>,
     threads: BTreeMap<String, Thread>,
-    drivers: BTreeMap<String, Driver>,
+    pub(crate) drivers: BTreeMap<String, Driver>,
     /// By process and image, as the scenario writes them; those of one file in the order of mapping.
     views: BTreeMap<(String, String), Vec<View>>,
     /// By the device's name.
-    files: BTreeMap<String, File>,
-}
-
-/// What a device is asked for.
-enum Request<'a> {
-    Control(&'a file::Control),
-    Read(&'a file::Read),
-    Write(&'a file::Write),
-}
-
-/// How many bytes may come back when nobody says.
-fn room(size: Option<u32>) -> usize {
-    usize::try_from(size.unwrap_or(4096)).unwrap_or(usize::MAX)
+    pub(crate) files: BTreeMap<String, File>,
+    /// Those that were begun, by name.
+    pub(crate) requests: BTreeMap<String, Request>,
+    /// The names of those that are pending now.
+    pub(crate) pending: Vec<String>,
 }
 
 impl<'a> Machine<'a> {
@@ -75,6 +67,8 @@ impl<'a> Machine<'a> {
             drivers: BTreeMap::new(),
             views: BTreeMap::new(),
             files: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            pending: Vec::new(),
         })
     }
 
@@ -94,13 +88,27 @@ impl<'a> Machine<'a> {
             Step { exit_thread: Some(exit), .. } => one("exit_thread", &exit.thread),
             Step { exit: Some(exit), .. } => one("exit", exit.process()),
             Step { unmap: Some(unmap), .. } => one("unmap", &unmap.image),
-            Step { open: Some(device), .. } => one("open", device),
+            Step { open: Some(open), .. } => one("open", open.name()),
             Step { close: Some(device), .. } => one("close", device),
             Step { ioctl: Some(control), .. } => {
                 Some(format!("ioctl {:#x} to {}", control.code, control.device.as_str()))
             }
             Step { read: Some(read), .. } => one("read", &read.device),
             Step { write: Some(write), .. } => one("write", &write.device),
+            Step { begin: Some(begin), .. } => {
+                Some(format!("begin {} of {}", begin.name.as_str(), begin.device.as_str()))
+            }
+            Step { wait: Some(request), .. } => one("wait", request),
+            Step { cancel: Some(request), .. } => one("cancel", request),
+            Step { power: Some(power), .. } => {
+                let whom = power.device.as_deref().or(power.driver.as_deref());
+                let (verb, state) = match (&power.set, &power.query) {
+                    (None, Some(state)) => ("query", Some(state)),
+                    (state, _) => ("set", state.as_ref()),
+                };
+                let state = state.map(|state| state.0.to_string()).unwrap_or_default();
+                Some(format!("power {verb} {state} of {}", whom.map_or("", String::as_str)))
+            }
             Step { advance: Some(length), .. } => {
                 Some(format!("advance {}", humantime::format_duration(length.0)))
             }
@@ -175,78 +183,13 @@ impl<'a> Machine<'a> {
             let Some(driver) = self.drivers.get(name.as_str()).copied() else {
                 return Err(format!("the driver `{}` is not loaded", name.as_str()));
             };
-            let answer = answer(self.bench.unload(driver));
-            if answer.status == Some(STATUS_SUCCESS) {
+            let unloaded = self.bench.unload(driver);
+            if matches!(unloaded, Ok(Unload::Done)) {
                 self.drivers.remove(name.as_str());
             }
-            return Ok(answer);
+            return Ok(answer(unloaded));
         }
         self.ask_device(step)
-    }
-
-    /// A request to a device, which is opened when it is not open; or what its timers wait for.
-    fn ask_device(&mut self, step: &Step) -> Acted {
-        if let Some(device) = &step.open {
-            if self.files.contains_key(device.as_str()) {
-                return Err(format!("`{}` is open already; close it before", device.as_str()));
-            }
-            return Ok(self.open(device).map_or_else(|answer| answer, |_| Answer::success()));
-        }
-        if let Some(device) = &step.close {
-            let Some(file) = self.files.remove(device.as_str()) else {
-                return Err(format!("`{}` is not open", device.as_str()));
-            };
-            return Ok(answer(self.bench.close(file)));
-        }
-        if let Some(low) = &step.low_pool {
-            return Ok(answer(self.bench.set_low_pool(match **low {
-                LowPool::Next => bench::LowPool::NEXT,
-                LowPool::All => bench::LowPool::ALL,
-                LowPool::Off => bench::LowPool::PLENTY,
-            })));
-        }
-        if let Some(length) = &step.advance {
-            return Ok(answer(self.bench.advance(length.0)));
-        }
-        let (device, result) = match step {
-            Step { ioctl: Some(control), .. } => (&control.device, Request::Control(control)),
-            Step { read: Some(read), .. } => (&read.device, Request::Read(read)),
-            Step { write: Some(write), .. } => (&write.device, Request::Write(write)),
-            _ => return Ok(Answer::success()),
-        };
-        let file = match self.open(device) {
-            Ok(file) => file,
-            Err(answer) => return Ok(answer),
-        };
-        let done = match result {
-            Request::Control(control) => {
-                self.bench.ioctl(&file, control.code, &control.input.0, room(control.output_size))
-            }
-            Request::Read(read) => self.bench.read(&file, 0, room(read.size)),
-            Request::Write(write) => self.bench.write(&file, 0, &write.input.0),
-        };
-        Ok(match done {
-            Ok(done) => Answer {
-                status: Some(done.status),
-                information: done.information,
-                output: done.output,
-                ..Answer::default()
-            },
-            Err(error) => failed(&error),
-        })
-    }
-
-    /// The file of a device, opened when it is not open.
-    ///
-    /// # Errors
-    /// What opening it came to.
-    fn open(&mut self, device: &str) -> Result<File, Answer> {
-        if let Some(file) = self.files.get(device) {
-            return Ok(*file);
-        }
-        let file = self.bench.open(device).map_err(|error| failed(&error))?;
-        self.files.insert(device.to_owned(), file);
-        Ok(file)
     }
 
     fn process(&mut self, name: &str) -> Result<Process, String> {
@@ -259,7 +202,7 @@ impl<'a> Machine<'a> {
             .ok_or_else(|| format!("the process `{name}` was refused, so it is not there"))
     }
 
-    fn maybe(&mut self, name: Option<&file::At<String>>) -> Result<Option<Process>, String> {
+    pub(crate) fn maybe(&mut self, name: Option<&file::At<String>>) -> Result<Option<Process>, String> {
         name.map(|name| self.process(name)).transpose()
     }
 
@@ -323,6 +266,18 @@ impl<'a> Machine<'a> {
         }
         if create.unterminated_names {
             builder = builder.unterminated_names();
+        }
+        if create.apc_level {
+            builder = builder.at_apc_level();
+        }
+        if create.all_apcs_disabled {
+            builder = builder.all_apcs_disabled();
+        }
+        if create.without_inherited_handles {
+            builder = builder.without_inherited_handles();
+        }
+        if let Some(id) = create.id {
+            builder = builder.id(id);
         }
         if create.existing {
             builder = builder.existing();
@@ -466,14 +421,14 @@ fn architecture(architecture: Architecture) -> event::Architecture {
 }
 
 /// What a call of the bench came to.
-fn answer<T>(result: Result<T, Error>) -> Answer {
+pub(crate) fn answer<T>(result: Result<T, Error>) -> Answer {
     match result {
         Ok(_) => Answer::success(),
         Err(error) => failed(&error),
     }
 }
 
-fn failed(error: &Error) -> Answer {
+pub(crate) fn failed(error: &Error) -> Answer {
     Answer {
         status: error.status(),
         by: error.refused().and_then(|refused| refused.service.clone()),

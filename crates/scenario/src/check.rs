@@ -142,6 +142,7 @@ fn status(
         (false, true) => "it was let pass",
         (true, false) if answer.by.is_some() => "it was refused",
         (true, false) => "it failed",
+        _ if actual == nt_abi::STATUS_PENDING => "it is still pending",
         _ => "it ended with something else",
     };
     let mut failure = of.failure(span, message);
@@ -192,6 +193,15 @@ fn evidence(machine: &Machine<'_>, expect: &Expect, of: &Of<'_>) -> Vec<Failure>
             let mut failure = of.failure(Some(expected.span()), "drivers were told something else");
             failure.diff = diff::lines(expected, &actual, false, like);
             failure.help = explain::notices(machine, expected, &actual);
+            failures.push(failure);
+        }
+    }
+    if let Some(expected) = &expect.pending {
+        let mut wanted: Vec<String> = expected.to_vec();
+        wanted.sort();
+        if wanted != machine.pending {
+            let mut failure = of.failure(Some(expected.span()), "other requests are pending");
+            failure.diff = diff::lines(&wanted, &machine.pending, false, |a, b| a == b);
             failures.push(failure);
         }
     }

@@ -52,7 +52,7 @@ pub(crate) fn status(
         return help;
     }
     if step.create.is_none() && step.thread.is_none() {
-        return Vec::new();
+        return answer.why.clone().into_iter().collect();
     }
     let drivers = match &expect.by {
         Some(by) => vec![by.to_string()],

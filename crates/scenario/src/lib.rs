@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod act;
+mod ask;
 mod check;
 mod diff;
 mod explain;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use kernel::choices::{Choices, UnknownChoice};
 
-use crate::file::{At, Create, Driver, Expect, Map, Pattern, Scenario, Step};
+use crate::file::{At, Begin, Create, Driver, Expect, Map, Open, Pattern, Power, Scenario, Step};
 use crate::problem::Problem;
 use crate::suggest;
 
@@ -55,8 +55,10 @@ pub(crate) fn check(file: &Scenario) -> Vec<Problem> {
 enum Of {
     /// A step that creates a process.
     Create,
-    /// A step that asks a device.
+    /// A step that asks a device and gets its answer.
     Device,
+    /// A step that asks a device and does not wait.
+    Begin,
     /// Any other step.
     Other,
     /// No step: what happened so far.
@@ -69,6 +71,7 @@ struct Names {
     drivers: Vec<String>,
     processes: BTreeSet<String>,
     threads: BTreeSet<String>,
+    requests: BTreeSet<String>,
     problems: Vec<Problem>,
 }
 
@@ -181,6 +184,18 @@ impl Names {
         if let Some(unmap) = &step.unmap {
             self.process(&unmap.process);
         }
+        if let Some(Open::Table(table)) = step.open.as_deref() {
+            self.maybe_process(table.by.as_ref());
+        }
+        if let Some(power) = &step.power {
+            self.power(power);
+        }
+        if let Some(begin) = &step.begin {
+            self.begin(begin);
+        }
+        for request in [&step.wait, &step.cancel].into_iter().flatten() {
+            self.request(request, request.span());
+        }
         for driver in [&step.load, &step.unload].into_iter().flatten() {
             self.driver_named(driver);
         }
@@ -192,8 +207,12 @@ impl Names {
         if let Some(expect) = &step.expect {
             let of = if step.create.is_some() || step.thread.is_some() {
                 Of::Create
-            } else if step.ioctl.is_some() || step.read.is_some() || step.write.is_some() {
+            } else if [step.ioctl.is_some(), step.read.is_some(), step.write.is_some(), step.wait.is_some()]
+                .contains(&true)
+            {
                 Of::Device
+            } else if step.begin.is_some() {
+                Of::Begin
             } else if actions.is_empty() {
                 Of::Nothing
             } else {
@@ -266,7 +285,14 @@ impl Names {
             .flatten()
         {
             if of != Of::Device {
-                self.say(span, "only `ioctl`, `read` and `write` have this", nowhere);
+                let help =
+                    if of == Of::Begin { "write it in the step that waits for the request" } else { nowhere };
+                self.say(span, "only `ioctl`, `read`, `write` and `wait` have this", help);
+            }
+        }
+        if let Some(pending) = &expect.pending {
+            for name in pending.iter() {
+                self.request(name, pending.span());
             }
         }
         for pattern in [&expect.debug, &expect.no_debug].into_iter().flatten().flatten() {
@@ -287,6 +313,70 @@ impl Names {
             if let Some(driver) = table.driver {
                 self.driver_at(&driver, stop.span());
             }
+        }
+    }
+
+    /// One of several keys has to be there, and only one.
+    fn one_of<const N: usize>(
+        &mut self,
+        keys: [(&'static str, Option<Range<usize>>); N],
+        none: (Range<usize>, &str, &str),
+        several: (&str, &str),
+    ) {
+        let there = in_order(keys);
+        match there.as_slice() {
+            [] => self.say(none.0, none.1, none.2),
+            [_] => {}
+            [_, (second, span), ..] => {
+                let message = format!("{}, and this one also has `{second}`", several.0);
+                self.say(span.clone(), message, several.1);
+            }
+        }
+    }
+
+    fn power(&mut self, power: &At<Power>) {
+        self.one_of(
+            [
+                ("device", power.device.as_ref().map(At::span)),
+                ("driver", power.driver.as_ref().map(At::span)),
+            ],
+            (power.span(), "nobody is told of this", "add `device = '\\\\.\\…'` or `driver = \"…\"`"),
+            ("a power request has one target", "leave one of them out, or add a step"),
+        );
+        self.one_of(
+            [("set", power.set.as_ref().map(At::span)), ("query", power.query.as_ref().map(At::span))],
+            (power.span(), "this power request has no state", "add `set = \"S3\"` or `query = \"S3\"`"),
+            ("a power request sets a state or asks for one", "add a step for the other one"),
+        );
+        if let Some(driver) = &power.driver {
+            self.driver_named(driver);
+        }
+    }
+
+    fn begin(&mut self, begin: &Begin) {
+        self.one_of(
+            [
+                ("code", begin.code.as_ref().map(At::span)),
+                ("read", begin.read.as_ref().map(At::span)),
+                ("write", begin.write.as_ref().map(At::span)),
+            ],
+            (
+                begin.name.span(),
+                "this request asks for nothing",
+                "add `code = 0x222000`, `read = 16` or `write = \"…\"`",
+            ),
+            ("a request asks for one thing", "begin two requests, in two steps"),
+        );
+        if !self.requests.insert(begin.name.to_string()) {
+            self.say(begin.name.span(), "there is a request of this name", "choose another name");
+        }
+    }
+
+    fn request(&mut self, name: &str, span: Range<usize>) {
+        if !self.requests.contains(name) {
+            let known: Vec<_> = self.requests.iter().map(String::as_str).collect();
+            let help = suggestion(name, &known, "begin it before, in a step `begin = { … }`");
+            self.say(span, format!("there is no request `{name}`"), help);
         }
     }
 
@@ -333,7 +423,7 @@ fn suggestion(wrong: &str, known: &[&str], otherwise: &str) -> String {
 
 /// The actions of a step, with their places.
 fn actions(step: &Step) -> Vec<(&'static str, Range<usize>)> {
-    let mut all = [
+    in_order([
         ("create", step.create.as_ref().map(At::span)),
         ("resume", step.resume.as_ref().map(At::span)),
         ("thread", step.thread.as_ref().map(At::span)),
@@ -346,14 +436,22 @@ fn actions(step: &Step) -> Vec<(&'static str, Range<usize>)> {
         ("ioctl", step.ioctl.as_ref().map(At::span)),
         ("read", step.read.as_ref().map(At::span)),
         ("write", step.write.as_ref().map(At::span)),
+        ("begin", step.begin.as_ref().map(At::span)),
+        ("wait", step.wait.as_ref().map(At::span)),
+        ("cancel", step.cancel.as_ref().map(At::span)),
+        ("power", step.power.as_ref().map(At::span)),
         ("advance", step.advance.as_ref().map(At::span)),
         ("low_pool", step.low_pool.as_ref().map(At::span)),
         ("load", step.load.as_ref().map(At::span)),
         ("unload", step.unload.as_ref().map(At::span)),
-    ]
-    .into_iter()
-    .filter_map(|(name, span)| Some((name, span?)))
-    .collect::<Vec<_>>();
+    ])
+}
+
+/// The keys that are there, with their places, in the order of the file.
+fn in_order<const N: usize>(
+    keys: [(&'static str, Option<Range<usize>>); N],
+) -> Vec<(&'static str, Range<usize>)> {
+    let mut all: Vec<_> = keys.into_iter().filter_map(|(name, span)| Some((name, span?))).collect();
     all.sort_by_key(|(_, span)| span.start);
     all
 }

@@ -35,6 +35,9 @@ impl Scenario {
             failures = steps(&mut machine);
         }
         if failures.is_empty() {
+            if self.file.expect.as_ref().is_some_and(|expect| expect.pending.is_some()) {
+                machine.look_what_is_pending();
+            }
             let from = machine.bench.records().len();
             // Why it cannot be finished is in the records.
             let _ = machine.bench.finish();
@@ -119,6 +122,9 @@ fn steps(machine: &mut Machine<'_>) -> Vec<Failure> {
             Ok(answer) => answer,
             Err(why) => return vec![explain::not_done(machine, &of, why)],
         };
+        if step.expect.as_ref().is_some_and(|expect| expect.pending.is_some()) {
+            machine.look_what_is_pending();
+        }
         machine.bench.collect();
         machine.name(step, from);
         let failures = check::step(machine, step, &answer, &of);

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use event::Body;
 use nt_abi::Profile;
 use scenario::{Options, Outcome, Scenario};
 
@@ -292,6 +293,200 @@ expect = { debug = ["tick 3 ", "tick 3602 "], no_debug = ["tick 3603 "] }
 "#;
     passes(text);
     fails(&text.replace("2500ms", "1500ms"), &["step 3: advance 1s 500ms", "tick 2 "]);
+}
+
+#[test]
+fn a_request_is_begun_waited_for_and_cancelled() {
+    let text = r#"
+[[driver]]
+file = "inverted.sys"
+[[step]]
+begin = { name = "next", device = '\\.\CallboardInverted', code = 0x222000, output_size = 8 }
+[[step]]
+begin = { name = "second", device = '\\.\CallboardInverted', read = 8 }
+expect = { pending = ["next", "second"] }
+[[step]]
+ioctl = { device = '\\.\CallboardInverted', code = 0x222004, output_size = 4 }
+expect = { output = { u32 = [2] } }
+[[step]]
+create = { name = "a", image = 'C:\a.exe' }
+expect = { pending = ["second"], no_debug = ["nobody listens"] }
+[[step]]
+wait = "next"
+expect = { information = 8 }
+[[step]]
+wait = "second"
+expect = { status = "STATUS_PENDING" }
+[[step]]
+cancel = "second"
+expect = { debug = ["inverted: cancelled"], pending = [] }
+[[step]]
+wait = "second"
+expect = { status = "STATUS_CANCELLED", output = "" }
+[[step]]
+cancel = "second"
+expect = { status = "STATUS_NOT_FOUND" }
+[[step]]
+begin = { name = "written", device = '\\.\CallboardInverted', write = "abc" }
+[[step]]
+wait = "written"
+expect = { information = 3 }
+[[step]]
+begin = { name = "last", device = '\\.\CallboardInverted', code = 0x222000 }
+[[step]]
+unload = "inverted"
+expect = { no_debug = ["inverted: unloaded"], pending = ["last"] }
+[[step]]
+close = '\\.\CallboardInverted'
+expect = { debug = ["inverted: cleanup", "inverted: close", "inverted: unloaded"], pending = [] }
+[[step]]
+wait = "last"
+expect = { status = "STATUS_CANCELLED" }
+"#;
+    passes(text);
+    fails(&text.replace("information = 8", "information = 9"), &["step 5: wait next", "- 9", "+ 8"]);
+    fails(
+        &text.replace("expect = { status = \"STATUS_PENDING\" }", "expect = {}"),
+        &[
+            "step 6: wait second: it is still pending",
+            "+ STATUS_PENDING",
+            "nothing is due that could complete it",
+        ],
+    );
+    fails(
+        &text.replace("pending = [\"next\", \"second\"]", "pending = [\"next\"]"),
+        &["step 2: begin second", "other requests are pending", "+ second"],
+    );
+    let unknown = text.replace("0x222000, output_size", "0x222FFC, output_size");
+    fails(&unknown, &["other requests are pending", "- next"]);
+    let missing = text.replace(r"\\.\CallboardInverted', read", r"\\.\Nobody', read");
+    fails(&missing, &["step 2: begin second of", "STATUS_OBJECT_NAME_NOT_FOUND"]);
+}
+
+#[test]
+fn a_device_is_opened_by_a_process_with_some_access_and_closed_with_it() {
+    let text = r#"
+[[driver]]
+file = "device.sys"
+[[driver]]
+file = "inverted.sys"
+[[step]]
+create = { name = "service", image = 'C:\service.exe' }
+[[step]]
+open = { device = '\\.\CallboardDevice', name = "reading", by = "service", access = "read" }
+expect = { debug = ["/create by .* mode 1/"] }
+[[step]]
+read = { device = "reading", size = 2, offset = 7 }
+expect = { output = [7, 8] }
+[[step]]
+write = { device = "reading", input = "x" }
+expect = { status = "STATUS_ACCESS_DENIED" }
+[[step]]
+ioctl = { device = '\\.\CallboardDevice', code = 0x222005, output_buffer = [1, 2, 200] }
+expect = { information = 203 }
+[[step]]
+open = { device = '\\.\CallboardInverted', name = "listening", by = "service", access = "any" }
+[[step]]
+begin = { name = "next", device = "listening", code = 0x222000, output_size = 8 }
+[[step]]
+exit = "service"
+expect = { debug = ["inverted: cancelled", "cleanup by", "close by", "inverted: cleanup", "inverted: close"], pending = [] }
+[[step]]
+wait = "next"
+expect = { status = "STATUS_CANCELLED" }
+[[step]]
+close = "reading"
+expect = { status = "STATUS_THREAD_IS_TERMINATING" }
+"#;
+    passes(text);
+    fails(&text.replace("name = \"reading\", by", "name = \"read\", by"), &["step 3: read reading"]);
+}
+
+#[test]
+fn a_process_can_have_everything_that_is_unusual() {
+    passes(
+        r#"
+[[driver]]
+file = "witness.sys"
+[[step]]
+create = { name = "a", image = 'C:\a.exe' }
+[[step]]
+exit = "a"
+[[step]]
+create = { name = "b", image = 'C:\b.exe', id = 8000, without_inherited_handles = true, unterminated_names = true }
+expect = { debug = ["/create pid=8000 ppid=[0-9]+ /"] }
+[[step]]
+exit = "b"
+[[step]]
+create = { name = "c", image = 'C:\c.exe', id = 8000 }
+expect = { debug = ["create pid=8000"] }
+[[step]]
+create = { name = "d", image = 'C:\d.exe', id = 8000 }
+expect = { status = "STATUS_INVALID_PARAMETER", notices = [] }
+[[step]]
+create = { name = "e", command_line = "e", apc_level = true, all_apcs_disabled = true }
+expect = { debug = ["cmd=\"e\""] }
+"#,
+    );
+}
+
+#[test]
+fn r_dev_07_devices_are_used_in_a_run_that_provokes() {
+    let text = r#"
+stress = 3
+[[driver]]
+file = "inverted.sys"
+[[step]]
+begin = { name = "next", device = '\\.\CallboardInverted', code = 0x222000, output_size = 8 }
+[[step]]
+create = { name = "a", image = 'C:\a.exe' }
+[[step]]
+wait = "next"
+expect = { information = 8 }
+[[step]]
+close = '\\.\CallboardInverted'
+[expect]
+findings = []
+leaks = []
+"#;
+    let (first, second) = (passes(text), passes(text));
+    // Where an image lies is the system's choice.
+    let told = |outcome: &Outcome| {
+        let records = outcome.records.iter().filter(|record| !matches!(record.body, Body::DriverLoad { .. }));
+        records.map(|record| format!("{record:?}")).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&first), told(&second));
+}
+
+#[test]
+fn r_dev_06_devices_are_told_of_power() {
+    let text = r#"
+[[driver]]
+file = "power.sys"
+values = { Mode = "refuses" }
+[[step]]
+power = { driver = "power", query = "S3" }
+expect = { status = "STATUS_DEVICE_BUSY", debug = ["query system 4"] }
+[[step]]
+power = { device = '\Device\CallboardPower', set = "S3" }
+expect = { debug = ["set system 4"] }
+[[step]]
+power = { driver = "power", set = "D3" }
+expect = { debug = ["set device 4", "D3, before D0"] }
+[[step]]
+power = { device = '\\.\Nobody', set = "S0" }
+expect = { status = "STATUS_OBJECT_NAME_NOT_FOUND" }
+"#;
+    passes(text);
+    fails(
+        &text.replace("\"STATUS_DEVICE_BUSY\", ", "0, "),
+        &["step 1: power query S3 of power: it failed", "+ STATUS_DEVICE_BUSY"],
+    );
+    let gone = text.replace(
+        "[[step]]\npower = { driver = \"power\", set",
+        "[[step]]\nunload = \"power\"\n[[step]]\npower = { driver = \"power\", set",
+    );
+    fails(&gone, &["step 4: power set D3 of power: the driver `power` is not loaded"]);
 }
 
 #[test]

@@ -13,8 +13,18 @@ use super::tests::ids;
 pub(crate) const FOLDER: &str = "docs/conformance";
 
 /// The data files, in the order of the page: the documents first.
-const FILES: [&str; 9] =
-    ["documents", "registration", "removal", "callbacks", "veto", "images", "context", "triggers", "races"];
+const FILES: [&str; 10] = [
+    "documents",
+    "registration",
+    "removal",
+    "callbacks",
+    "veto",
+    "images",
+    "context",
+    "triggers",
+    "races",
+    "devices",
+];
 
 /// One table of the page.
 #[derive(Deserialize)]

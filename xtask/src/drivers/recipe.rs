@@ -63,6 +63,8 @@ const LISTED: &[(&str, &str, Language, &str)] = &[
     ("device", "drivers/tests/device.c", C, "a device that answers every kind of request, and timers"),
     ("caller", "drivers/tests/caller.c", C, "registers without a device, or from the middle of a stack"),
     ("terminates", "drivers/tests/terminates.c", C, "terminates processes of a certain name when their image is mapped"),
+    ("inverted", "drivers/tests/inverted.c", C, "keeps requests pending and completes one for each process"),
+    ("power", "drivers/tests/power.c", C, "a stack of two devices that says what power requests bring"),
     ("hostile", "drivers/tests/hostile.c", C, "tries to get out of its sandbox by raw system calls"),
 ];
 

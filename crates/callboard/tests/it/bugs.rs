@@ -112,8 +112,22 @@ fn bug_10_r_ctx_03_a_thread_routine_at_apc_level_that_opens_a_file() {
 }
 
 #[test]
+fn dev_01_r_race_01_a_device_that_is_opened_while_processes_come_and_go() {
+    finds("dev-01", |outcome| !outcome.is_silent());
+}
+
+#[test]
 fn the_same_seed_gives_the_same_records() {
-    let subject = subject("bug-03-fixed");
+    same_records("bug-03-fixed");
+}
+
+#[test]
+fn r_dev_07_the_same_seed_gives_the_same_records_where_devices_are_opened() {
+    same_records("dev-01-fixed");
+}
+
+fn same_records(name: &str) {
+    let subject = subject(name);
     let records = |seed| {
         let mut lines = Vec::new();
         stress::run(&subject, seed, &mut |record| lines.push(format!("{record:?}"))).unwrap();

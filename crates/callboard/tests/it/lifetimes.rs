@@ -126,7 +126,7 @@ fn refuses_late(profile: bench::Profile, pool: bench::Pool) -> (bench::Bench, Re
             let process = bench.process(path).create()?;
             bench.exit_process(&process, bench::NTSTATUS(7))?;
         }
-        bench.unload(driver)
+        bench.unload(driver).map(drop)
     };
     let result = live();
     bench.collect();

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use bench::{Bench, Body, Clock, Conditions, Error, Profile, STATUS_SUCCESS, Value};
-use event::{Stop, StopKind};
+use bench::{Bench, Body, Clock, Conditions, Error, PowerState, Profile, STATUS_SUCCESS, Value};
+use event::{Severity, Stop, StopKind};
 
 use crate::support::callboard;
 
@@ -17,6 +17,8 @@ enum Told {
     AllApcsDisabled,
     /// Images without a name (R-FN-01).
     Nameless,
+    /// That the system goes to sleep, and wakes up.
+    Sleep,
 }
 
 /// How a driver that breaks a rule ends.
@@ -51,6 +53,7 @@ const PAIRS: &[(&str, Told, End)] = &[
     ("L-18", Told::Usual, End::Found),
     ("L-21", Told::Usual, End::Found),
     ("L-22", Told::Usual, End::Found),
+    ("PO-01", Told::Sleep, End::Found),
 ];
 
 fn folder() -> PathBuf {
@@ -101,7 +104,11 @@ fn live(bench: &mut Bench, path: &Path, told: Told) -> Result<(), Error> {
     if told == Told::AllApcsDisabled {
         bench.set_conditions(Conditions { all_apcs_disabled: true, ..Conditions::default() });
     }
-    bench.load("rule", path)?;
+    let driver = bench.load("rule", path)?;
+    if told == Told::Sleep {
+        bench.set_power(driver, PowerState::S3)?;
+        bench.set_power(driver, PowerState::S0)?;
+    }
     for _ in 0..3 {
         let process = bench.process(r"C:\Windows\System32\cmd.exe");
         let process = if told == Told::Nameless { process.without_name() } else { process };
@@ -199,6 +206,53 @@ fn r_reg_03_s_imgex_14_s_procex_16_a_set_routine_above_passive_level_is_found() 
     }
     let (mut bench, path) = registering("none");
     bench.load("rule", &path).unwrap();
+    bench.finish().unwrap();
+    assert!(bench.findings().is_empty(), "{:#?}", bench.findings());
+}
+
+#[test]
+fn r_reg_04_a_notify_routine_that_a_power_request_sets_or_removes_is_found() {
+    // What is called again at one place is said once.
+    let set = |mode: &str, names: &[&str]| {
+        let mut bench = Bench::new(Profile::Win11_24H2).unwrap();
+        bench.set_value("rule", "Mode", Value::String(mode.into())).unwrap();
+        let driver = bench.load("rule", folder().join("po-01-bad.sys")).unwrap();
+        bench.query_power(driver, PowerState::S3).unwrap();
+        bench.set_power(driver, PowerState::D3).unwrap();
+        assert!(bench.findings().is_empty(), "{mode}: {:#?}", bench.findings());
+        bench.set_power(driver, PowerState::S3).unwrap();
+        bench.set_power(driver, PowerState::S0).unwrap();
+        bench.finish().unwrap();
+        let findings = bench.findings();
+        assert_eq!(findings.len(), names.len(), "{mode}: {findings:#?}");
+        for (finding, name) in findings.iter().zip(names) {
+            assert_eq!((&*finding.rule, finding.severity), ("PO-01", Severity::Error), "{finding:#?}");
+            let message = format!("{name} is called while a set-power request is handled");
+            assert!(finding.message.starts_with(&message), "{finding:#?}");
+        }
+    };
+    for (mode, name) in [
+        ("process", "PsSetCreateProcessNotifyRoutine"),
+        ("process-ex", "PsSetCreateProcessNotifyRoutineEx"),
+        ("process-ex2", "PsSetCreateProcessNotifyRoutineEx2"),
+    ] {
+        set(mode, &[name]);
+    }
+    let remove = "PsRemoveCreateThreadNotifyRoutine";
+    set("thread", &[remove, "PsSetCreateThreadNotifyRoutine"]);
+    set("thread-ex", &[remove, "PsSetCreateThreadNotifyRoutineEx"]);
+    let remove = "PsRemoveLoadImageNotifyRoutine";
+    set("image", &[remove, "PsSetLoadImageNotifyRoutine"]);
+    set("image-ex", &[remove, "PsSetLoadImageNotifyRoutineEx"]);
+}
+
+#[test]
+fn r_reg_04_a_query_is_no_set_power_request() {
+    let mut bench = Bench::new(Profile::Win11_24H2).unwrap();
+    bench.set_value("rule", "Mode", Value::String("query".into())).unwrap();
+    let driver = bench.load("rule", folder().join("po-01-bad.sys")).unwrap();
+    bench.query_power(driver, PowerState::S3).unwrap();
+    bench.query_power(driver, PowerState::S0).unwrap();
     bench.finish().unwrap();
     assert!(bench.findings().is_empty(), "{:#?}", bench.findings());
 }

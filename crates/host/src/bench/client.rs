@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use event::{DriverId, Event, EventKind, wire};
-use kernel::LowPool;
+use kernel::{LowPool, Unload};
 
 use super::shared::{RINGS, Shared};
 use super::stop::Module;
@@ -193,13 +193,14 @@ impl Bench {
         }
     }
 
-    /// Unloads a driver.
+    /// Unloads a driver; one whose devices are in use is unloaded when they are not any more.
     ///
     /// # Errors
     /// [`BenchError::Unload`], [`BenchError::Gone`].
-    pub fn unload(&mut self, driver: DriverId) -> Result<(), BenchError> {
+    pub fn unload(&mut self, driver: DriverId) -> Result<Unload, BenchError> {
         match self.ask(&Request::Unload { driver })? {
-            Reply::Done => Ok(()),
+            Reply::Done => Ok(Unload::Done),
+            Reply::UnloadPending => Ok(Unload::Pending),
             Reply::Failed { status, message } => Err(BenchError::Unload { status, message }),
             other => Err(unexpected(other)),
         }

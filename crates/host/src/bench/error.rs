@@ -74,6 +74,9 @@ pub enum BenchError {
         /// The most that is taken.
         limit: usize,
     },
+    /// A request to a device is pending, and nothing that could end it is left to happen.
+    #[error("the request is still pending: no driver runs, and nothing is due that could complete it")]
+    Pending,
     /// A request is longer than the channel takes.
     #[error("a request to the driver host is longer than {0} bytes; shorten the value or the name")]
     TooLong(usize),

@@ -19,6 +19,9 @@ const STACK: usize = 1 << 20;
 /// The longest message in a reply: the rest of a reply fits beside it.
 const LONGEST_MESSAGE: usize = REPLY_BYTES - 256;
 
+/// Said of buffers that the bench has not looked at.
+const TOO_LARGE: &str = "the buffers are larger than the transfer area";
+
 /// What the workers share.
 pub(super) struct Host {
     channel: &'static Channel,
@@ -91,23 +94,55 @@ impl Host {
                 self.channel.clear_staging();
                 loaded.map_or_else(failed, Reply::Loaded)
             }
-            Request::Unload { driver } => done(executive.unload(driver)),
-            Request::Open { caller, path, access } => {
-                executive.open(caller, path, access).map_or_else(failed, Reply::Opened)
+            Request::Unload { driver } => match executive.unload(driver) {
+                Ok(kernel::Unload::Done) => Reply::Done,
+                Ok(kernel::Unload::Pending) => Reply::UnloadPending,
+                Err(failure) => failed(failure),
+            },
+            Request::Devices { driver } => {
+                let mut room = LONGEST_MESSAGE;
+                let fits = |path: &String| {
+                    // Each has its length before it.
+                    let left = room.checked_sub(path.len() + 4);
+                    room = left.unwrap_or(0);
+                    left.is_some()
+                };
+                Reply::Devices(executive.devices(driver).into_iter().take_while(fits).collect())
             }
-            Request::Io { caller, file, what, input, output } => {
+            Request::Open { caller, path, access, overlapped } => {
+                executive.open(caller, path, access, overlapped).map_or_else(failed, Reply::Opened)
+            }
+            Request::Io { caller, file, what, input, output, begin } => {
                 let (input, output) = (input as usize, output as usize);
                 if input.saturating_add(output) > TRANSFER_BYTES {
-                    return Reply::Rejected("the buffers are larger than the transfer area".into());
+                    return Reply::Rejected(TOO_LARGE.into());
                 }
                 let mut first = Vec::new();
                 self.channel.copy_out(transfer_at(lane), input.next_multiple_of(8) + output, &mut first);
                 let mut second = first.split_off(input.next_multiple_of(8));
                 first.truncate(input);
-                let kernel::Completed { status, information } =
-                    executive.io(caller, file, what, &first, &mut second);
-                self.channel.copy_in(transfer_at(lane), &second);
-                Reply::Completed { status, information }
+                if begin {
+                    let begun = executive.begin(caller, file, what, &first, &second);
+                    return begun.map_or_else(failed, Reply::Begun);
+                }
+                let progress = executive.io(caller, file, what, &first, &mut second);
+                self.progress(lane, progress, &second)
+            }
+            Request::Result { request, wait, output } => {
+                let output = output as usize;
+                if output > TRANSFER_BYTES {
+                    return Reply::Rejected(TOO_LARGE.into());
+                }
+                let mut second = vec![0; output];
+                match executive.result(request, wait, &mut second) {
+                    Ok(progress) => self.progress(lane, progress, &second),
+                    Err(failure) => failed(failure),
+                }
+            }
+            Request::Cancel { caller, request } => done(executive.cancel(caller, request)),
+            Request::Power { time, target, query, state } => {
+                let ended = executive.power(time, target, query, state);
+                ended.map_or_else(failed, |status| Reply::Completed { status, information: 0 })
             }
             Request::Advance(time) => Reply::Time(executive.advance(time)),
             Request::LowPool(low) => {
@@ -117,6 +152,19 @@ impl Host {
             Request::Finish => {
                 executive.finish();
                 Reply::Done
+            }
+        }
+    }
+}
+
+impl Host {
+    /// How far a program's request is; its second buffer goes to the bench once it has ended.
+    fn progress(&self, lane: usize, progress: kernel::Progress, second: &[u8]) -> Reply {
+        match progress {
+            kernel::Progress::Pending { hopeless } => Reply::Pending { hopeless },
+            kernel::Progress::Ended(kernel::Completed { status, information }) => {
+                self.channel.copy_in(transfer_at(lane), second);
+                Reply::Completed { status, information }
             }
         }
     }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use event::{Body, ClientId, DriverId, Event, EventKind, Family, Notification, Record, Stop, StopKind, Time};
-use kernel::{Completed, Config};
+use kernel::{Completed, Config, PowerState, PowerTarget, Progress, Unload};
 use nt_abi::{NTSTATUS, STATUS_ACCESS_DENIED, STATUS_SUCCESS, STATUS_UNSUCCESSFUL};
 
 use crate::channel::InFlight;
@@ -142,6 +142,10 @@ fn is_denied(event: &Event<'_>) -> bool {
     }
 }
 
+fn no_device(what: &str) -> Failure {
+    Failure { status: STATUS_UNSUCCESSFUL, message: format!("scripts have no device {what}") }
+}
+
 fn sleep_for_ever() -> ! {
     loop {
         std::thread::sleep(Duration::from_secs(1));
@@ -201,9 +205,9 @@ impl Executive for Trial {
         Ok(driver)
     }
 
-    fn unload(&self, driver: DriverId) -> Result<(), Failure> {
+    fn unload(&self, driver: DriverId) -> Result<Unload, Failure> {
         self.record(Body::DriverUnload { driver, elapsed: Some(0) });
-        Ok(())
+        Ok(Unload::Done)
     }
 
     fn deliver(&self, event: &Event<'_>) -> Option<(NTSTATUS, Option<DriverId>)> {
@@ -231,13 +235,46 @@ impl Executive for Trial {
         refusal
     }
 
-    fn open(&self, _caller: Caller, path: &str, _access: u32) -> Result<u64, Failure> {
-        Err(Failure { status: STATUS_UNSUCCESSFUL, message: format!("scripts have no device {path}") })
+    fn devices(&self, _driver: DriverId) -> Vec<String> {
+        Vec::new()
     }
 
-    fn io(&self, _caller: Caller, _file: u64, _what: Io, _input: &[u8], output: &mut [u8]) -> Completed {
+    fn open(&self, _caller: Caller, path: &str, _access: u32, _overlapped: bool) -> Result<u64, Failure> {
+        Err(no_device(path))
+    }
+
+    fn io(&self, _caller: Caller, _file: u64, _what: Io, _input: &[u8], output: &mut [u8]) -> Progress {
         output.fill(0);
-        Completed { status: STATUS_UNSUCCESSFUL, information: 0 }
+        Progress::Ended(Completed { status: STATUS_UNSUCCESSFUL, information: 0 })
+    }
+
+    fn begin(
+        &self,
+        _caller: Caller,
+        file: u64,
+        _what: Io,
+        _input: &[u8],
+        _output: &[u8],
+    ) -> Result<u64, Failure> {
+        Err(no_device(&file.to_string()))
+    }
+
+    fn result(&self, request: u64, _wait: bool, _output: &mut [u8]) -> Result<Progress, Failure> {
+        Err(no_device(&request.to_string()))
+    }
+
+    fn cancel(&self, _caller: Caller, request: u64) -> Result<(), Failure> {
+        Err(no_device(&request.to_string()))
+    }
+
+    fn power(
+        &self,
+        _time: Time,
+        target: PowerTarget<'_>,
+        _query: bool,
+        _state: PowerState,
+    ) -> Result<NTSTATUS, Failure> {
+        Err(no_device(&format!("{target:?}")))
     }
 
     fn advance(&self, time: Time) -> Time {

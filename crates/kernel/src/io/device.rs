@@ -25,7 +25,9 @@ pub static DEVICE_TYPE: ObjectType =
 
 /// VPB_MOUNTED.
 const MOUNTED: u16 = 1;
-/// DOE_DELETE_PENDING, in `DEVOBJ_EXTENSION::ExtensionFlags`.
+/// DOE_UNLOAD_PENDING, in `DEVOBJ_EXTENSION::ExtensionFlags`.
+const UNLOAD_PENDING: u32 = 1;
+/// DOE_DELETE_PENDING.
 const DELETE_PENDING: u32 = 2;
 
 /// Every device object of the bench that the kernel itself uses, and what drivers registered about devices.
@@ -51,6 +53,7 @@ pub(crate) fn volume() -> *mut DEVICE_OBJECT {
 /// # Safety
 /// Called by the object manager, once, with the body of a device that nobody else can reach.
 unsafe fn delete(body: *mut u8) {
+    kernel().po.device_gone(body.addr());
     // SAFETY: by this function's contract.
     let device = unsafe { &mut *body.cast::<DEVICE_OBJECT>() };
     if !device.Vpb.is_null() {
@@ -291,6 +294,55 @@ pub(super) fn devices_of(driver: *mut DRIVER_OBJECT) -> Vec<*mut DEVICE_OBJECT> 
         next = unsafe { (*next).NextDevice };
     }
     all
+}
+
+impl Kernel {
+    /// The full NT paths of the devices of a driver that have a name, in the order in which it made them.
+    pub fn devices_of(&self, driver: DriverId) -> Vec<String> {
+        let Some(driver) = self.io.driver(driver).filter(|driver| driver.is_loaded()) else {
+            return Vec::new();
+        };
+        let names = devices_of(driver.object.as_ptr()).into_iter().rev().map(|device| name_of(self, device));
+        names.filter(|name| !name.is_empty()).map(|name| String::from_utf16_lossy(&name)).collect()
+    }
+}
+
+/// A device of a driver for each stack that it has devices in, the newest first.
+pub(crate) fn stacks_of(driver: *mut DRIVER_OBJECT) -> Vec<*mut DEVICE_OBJECT> {
+    let mut stacks: Vec<(*mut DEVICE_OBJECT, *mut DEVICE_OBJECT)> = Vec::new();
+    for device in devices_of(driver) {
+        // SAFETY: a live device of the list, as are those attached to it.
+        let top = unsafe { super::stack::top(device) };
+        if !stacks.iter().any(|(_, known)| *known == top) {
+            stacks.push((device, top));
+        }
+    }
+    stacks.into_iter().map(|(device, _)| device).collect()
+}
+
+/// Whether a device goes: it is to be deleted, or its driver unloaded. Nobody may refer to it any more.
+/// Source: "Unload Routine Environment".
+///
+/// # Safety
+/// `device` is a live device.
+pub(super) unsafe fn is_going(device: *mut DEVICE_OBJECT) -> bool {
+    // SAFETY: by this function's contract; a device's extension lives as long as it.
+    let flags = unsafe { (*(*device).DeviceObjectExtension).ExtensionFlags };
+    flags & (UNLOAD_PENDING | DELETE_PENDING) != 0
+}
+
+/// Marks the devices of a driver that is to be unloaded. Answers whether another driver's device is attached to one.
+pub(super) fn unload_pending(driver: *mut DRIVER_OBJECT) -> bool {
+    let mut attached = false;
+    for device in devices_of(driver) {
+        // SAFETY: a live device of the list.
+        unsafe {
+            (*(*device).DeviceObjectExtension).ExtensionFlags |= UNLOAD_PENDING;
+            let above = (*device).AttachedDevice;
+            attached |= !above.is_null() && !std::ptr::eq((*above).DriverObject, driver);
+        }
+    }
+    attached
 }
 
 /// DriverEntry has returned: its devices can be opened from now on.

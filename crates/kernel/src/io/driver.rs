@@ -1,6 +1,6 @@
 //! The drivers of a bench: by id, by address, and which of them runs.
 
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use event::{DriverId, Family};
@@ -29,6 +29,16 @@ pub struct Driver {
     pub(crate) object: Ref<DRIVER_OBJECT>,
     /// Its image; `None` once it was unloaded.
     pub(crate) image: Mutex<Option<pe_image::MappedImage>>,
+    pub(crate) usage: Usage,
+}
+
+/// Who uses the devices of a driver.
+#[derive(Debug, Default)]
+pub(crate) struct Usage {
+    /// Files that are open on them.
+    pub(crate) open_files: AtomicU32,
+    /// Whether the driver is to be unloaded as soon as nobody uses them.
+    pub(crate) unload_pending: AtomicBool,
 }
 
 /// How many drivers a bench can have loaded over its life.
@@ -49,6 +59,10 @@ pub(crate) struct State {
     pub(crate) extensions: super::extension::Extensions,
     /// The files of the volume.
     pub(crate) files: Mutex<super::fs::Files>,
+    /// What programs have asked of devices and wait for.
+    pub(crate) requests: super::request::Requests,
+    /// How many drivers are to be unloaded once nobody uses their devices.
+    pub(crate) unloads_pending: AtomicU32,
 }
 
 impl State {
@@ -61,6 +75,8 @@ impl State {
             modules: super::module::Modules::default(),
             extensions: super::extension::Extensions::default(),
             files: Mutex::new(super::fs::Files::new(crate::ke::time::now().0)),
+            requests: super::request::Requests::default(),
+            unloads_pending: AtomicU32::new(0),
         }
     }
 
@@ -88,6 +104,11 @@ impl State {
     /// All drivers, in order of loading.
     pub(crate) fn all(&self) -> impl Iterator<Item = &'static Driver> + '_ {
         (0..u32::try_from(MOST).unwrap_or(u32::MAX)).map_while(|id| self.driver(DriverId(id)))
+    }
+
+    /// The driver of a driver object; `None` for those that are part of the kernel.
+    pub(crate) fn driver_of(&self, object: *const DRIVER_OBJECT) -> Option<&'static Driver> {
+        self.all().find(|driver| std::ptr::eq(driver.object.as_ptr(), object))
     }
 
     /// The loaded driver whose image holds an address.

@@ -1,10 +1,12 @@
 //! File objects of images: what `PS_CREATE_NOTIFY_INFO.FileObject` and `IMAGE_INFO_EX.FileObject` point to.
 
 use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
 
 use event::Name;
 use nt_abi::{DEVICE_OBJECT, FILE_OBJECT, UNICODE_STRING};
 
+use super::driver::Driver;
 use crate::ob::object::Object;
 use crate::ob::{self, ObjectType, Ref};
 
@@ -25,6 +27,8 @@ pub struct ImageFile {
     open: bool,
     /// Whether it keeps its device: files of images do not, as the volume is always there.
     keeps_device: bool,
+    /// The driver of the device it was opened on.
+    driver: Option<&'static Driver>,
     /// The file it was opened relative to, kept for as long as it.
     related: Option<Ref<Object>>,
 }
@@ -45,6 +49,7 @@ impl ImageFile {
             units: Vec::new(),
             open: false,
             keeps_device: false,
+            driver: None,
             related: None,
         };
         // SAFETY: new, of the right size, and nobody else has it.
@@ -137,8 +142,12 @@ impl ImageFile {
                 body.file.Flags |= nt_abi::FO_SYNCHRONOUS_IO;
             }
             body.related = related;
-            // A device is not deleted while it is open.
+            // A device is not deleted while it is open, and its driver not unloaded.
             body.keeps_device = true;
+            body.driver = crate::kernel().io.driver_of((*device).DriverObject);
+            if let Some(driver) = body.driver {
+                driver.usage.open_files.fetch_add(1, Ordering::Relaxed);
+            }
             (*device).ReferenceCount += 1;
             Ref::share(NonNull::new_unchecked(device)).into_raw();
         }
@@ -181,6 +190,9 @@ unsafe fn delete(body: *mut u8) {
         if on_device {
             (*device).ReferenceCount -= 1;
             ob::dereference(device);
+        }
+        if let Some(driver) = (*file).driver {
+            driver.usage.open_files.fetch_sub(1, Ordering::Release);
         }
         file.drop_in_place();
     }

@@ -1,6 +1,7 @@
 //! Requests: allocating, passing down, completing, cancelling.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 use export_macro::export;
 use machine::Irql;
@@ -12,6 +13,7 @@ use nt_abi::{
 
 use super::driver::as_driver;
 use crate::ex::pool::{Allocation, Kind, Tag};
+use crate::ke::region::ApcDisable;
 use crate::kernel;
 
 /// The tags of requests and of their buffers.
@@ -27,21 +29,81 @@ const ASSOCIATED: u32 = 0x8;
 
 /// `IRP::AllocationFlags`, which is the kernel's own: the memory descriptor is to be freed with the request.
 pub(super) const OWN_MDL: u8 = 0x40;
-/// `IRP::AllocationFlags`: `UserApcContext` is a [`Completion`].
-pub(super) const AWAITED: u8 = 0x80;
+/// `IRP::AllocationFlags`: `UserApcContext` is a reference of its [`Completion`].
+const AWAITED: u8 = 0x80;
 
 /// NO_MORE_IRP_STACK_LOCATIONS.
 const NO_MORE_STACK_LOCATIONS: u32 = 0x35;
 /// MULTIPLE_IRP_COMPLETE_REQUESTS.
 const COMPLETED_TWICE: u32 = 0x44;
 
-/// What a request of the kernel itself came to.
+/// State of a completion's word: the request is under way.
+pub(crate) const UNDER_WAY: u32 = 0;
+/// The request has ended, for good.
+pub(crate) const ENDED: u32 = 1;
+/// Whoever waits need not: nobody is left who could end the request.
+pub(crate) const HOPELESS: u32 = 2;
+
+/// What a request of the kernel itself came to. The packet holds a reference of it until it has ended.
 #[derive(Debug, Default)]
 pub(super) struct Completion {
-    /// 0 until the request is completed.
-    pub(super) done: AtomicU32,
-    pub(super) status: AtomicU32,
-    pub(super) information: std::sync::atomic::AtomicUsize,
+    /// [`UNDER_WAY`], [`ENDED`], or for a moment [`HOPELESS`].
+    pub(super) word: AtomicU32,
+    status: AtomicU32,
+    information: AtomicUsize,
+    /// The packet, where it stays as long as this: whoever cancels it must find it there.
+    packet: AtomicPtr<IRP>,
+}
+
+impl Completion {
+    /// Whether the request has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.word.load(Ordering::Acquire) == ENDED
+    }
+
+    /// What it came to, once it has ended: its status, and the number that came with it.
+    pub(super) fn outcome(&self) -> (NTSTATUS, usize) {
+        let status = NTSTATUS::from_u32(self.status.load(Ordering::Relaxed));
+        (status, self.information.load(Ordering::Relaxed))
+    }
+
+    /// The packet, where it is kept.
+    pub(super) fn packet(&self) -> *mut IRP {
+        self.packet.load(Ordering::Relaxed)
+    }
+
+    fn end(&self, status: NTSTATUS, information: usize) {
+        self.information.store(information, Ordering::Relaxed);
+        self.status.store(status.as_u32(), Ordering::Relaxed);
+        self.word.store(ENDED, Ordering::Release);
+        machine::platform().wake(&self.word, u32::MAX);
+    }
+}
+
+impl Drop for Completion {
+    fn drop(&mut self) {
+        let packet = *self.packet.get_mut();
+        if !packet.is_null() {
+            free(packet.addr(), IRP_TAG);
+        }
+    }
+}
+
+/// Has a request tell `completion` of its end; `keep` leaves the packet where it is until then nobody asks for it.
+///
+/// # Safety
+/// `irp` comes from [`allocate`] and was not sent yet.
+pub(super) unsafe fn tell_of_end(irp: *mut IRP, completion: &Arc<Completion>, keep: bool) {
+    if keep {
+        completion.packet.store(irp, Ordering::Relaxed);
+    }
+    // SAFETY: by this function's contract.
+    unsafe {
+        (*irp).AllocationFlags |= AWAITED;
+        (*irp).Overlay.AsynchronousParameters.UserApcContext =
+            Arc::into_raw(completion.clone()).cast_mut().cast();
+        (*irp).Tail.Overlay.Thread = machine::current_thread().cast();
+    }
 }
 
 fn packet_size(stack: i8) -> usize {
@@ -160,7 +222,7 @@ pub unsafe extern "win64" fn IoSizeOfIrpEx(_device: *mut DEVICE_OBJECT, stack: i
 #[export(irql <= DISPATCH)]
 pub unsafe extern "win64" fn IofCallDriver(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
     // SAFETY: a driver's pointers; bad ones fault as on Windows.
-    let (routine, owner) = unsafe {
+    let (routine, owner, sets_power) = unsafe {
         (*irp).CurrentLocation -= 1;
         if (*irp).CurrentLocation <= 0 {
             machine::bug_check(NO_MORE_STACK_LOCATIONS, irp.addr() as u64, 0, 0, 0);
@@ -175,13 +237,24 @@ pub unsafe extern "win64" fn IofCallDriver(device: *mut DEVICE_OBJECT, irp: *mut
         let routine = routine
             .map_or(super::device::invalid_device_request as *const (), |routine| routine as *const ());
         let routine = routine.expose_provenance();
-        (routine, kernel().io.driver_at(routine).map(|driver| driver.id))
+        (routine, kernel().io.driver_at(routine).map(|driver| driver.id), is_set_power(&*stack))
     };
     let status = as_driver(owner, routine as u64, || {
+        if sets_power {
+            crate::rule::call::handles_set_power();
+        }
+        let (device, irp) = (device.expose_provenance() as u64, irp.expose_provenance() as u64);
         // SAFETY: the dispatch routine that the driver has set.
-        unsafe { machine::call2(routine, device.expose_provenance() as u64, irp.expose_provenance() as u64) }
+        let call = || unsafe { machine::call2(routine, device, irp) };
+        // The kernel's own file system is nobody's to be stressed.
+        if owner.is_some() { crate::stress::invoke(call) } else { call() }
     });
     NTSTATUS::from_u32(low(status))
+}
+
+/// Whether a driver is asked to change a power state.
+fn is_set_power(stack: &IO_STACK_LOCATION) -> bool {
+    stack.MajorFunction == nt_abi::IRP_MJ_POWER && stack.MinorFunction == nt_abi::IRP_MN_SET_POWER
 }
 
 fn low(value: u64) -> u32 {
@@ -225,6 +298,7 @@ pub unsafe extern "win64" fn IofCompleteRequest(irp: *mut IRP, _boost: i8) {
                 || (!status.is_success() && stack.Control & SL_INVOKE_ON_ERROR != 0)
                 || ((*irp).Cancel != 0 && stack.Control & SL_INVOKE_ON_CANCEL != 0);
             let (routine, context) = (stack.CompletionRoutine, stack.Context);
+            let sets_power = is_set_power(stack);
             let (mut above, pending) = (std::ptr::null_mut(), (*irp).PendingReturned != 0);
             let is_last = (*irp).CurrentLocation > (*irp).StackCount;
             if !is_last {
@@ -234,7 +308,8 @@ pub unsafe extern "win64" fn IofCompleteRequest(irp: *mut IRP, _boost: i8) {
             match routine.filter(|_| wanted) {
                 Some(routine) => {
                     let routine = (routine as *const ()).expose_provenance();
-                    if completion(routine, above, irp, context) == STATUS_MORE_PROCESSING_REQUIRED {
+                    if completion(routine, above, irp, context, sets_power) == STATUS_MORE_PROCESSING_REQUIRED
+                    {
                         return;
                     }
                 }
@@ -255,11 +330,15 @@ unsafe fn completion(
     device: *mut DEVICE_OBJECT,
     irp: *mut IRP,
     context: *mut std::ffi::c_void,
+    sets_power: bool,
 ) -> NTSTATUS {
     let owner = kernel().io.driver_at(routine).map(|driver| driver.id);
     let arguments = [device.expose_provenance(), irp.expose_provenance(), context.expose_provenance()];
     let [device, irp, context] = arguments.map(|argument| argument as u64);
     let status = as_driver(owner, routine as u64, || {
+        if sets_power {
+            crate::rule::call::handles_set_power();
+        }
         // SAFETY: by this function's contract.
         unsafe { machine::call3(routine, device, irp, context) }
     });
@@ -300,22 +379,29 @@ unsafe fn end(irp: *mut IRP) {
         if !packet.UserIosb.is_null() {
             packet.UserIosb.write_unaligned(packet.IoStatus);
         }
-        let event = packet.UserEvent;
-        let completion: *const Completion = if packet.AllocationFlags & AWAITED != 0 {
-            packet.Overlay.AsynchronousParameters.UserApcContext.cast()
+        let (event, information) = (packet.UserEvent, packet.IoStatus.Information);
+        let awaited = packet.AllocationFlags & AWAITED != 0;
+        // The reference that `tell_of_end` gave to the packet.
+        let completion = awaited.then(|| {
+            Arc::from_raw(
+                packet.Overlay.AsynchronousParameters.UserApcContext.cast::<Completion>().cast_const(),
+            )
+        });
+        let kept = completion.as_ref().is_some_and(|completion| !completion.packet().is_null());
+        if kept {
+            // A second completion finds it as NT leaves it.
+            packet.CurrentLocation = packet.StackCount.wrapping_add(2);
         } else {
-            std::ptr::null()
-        };
-        let information = packet.IoStatus.Information;
-        free(irp.addr(), IRP_TAG);
+            free(irp.addr(), IRP_TAG);
+        }
         if !event.is_null() {
             super::wait::set_event(event);
         }
-        if let Some(completion) = completion.as_ref() {
-            completion.information.store(information, Ordering::Relaxed);
-            completion.status.store(status.as_u32(), Ordering::Relaxed);
-            completion.done.store(1, Ordering::Release);
-            machine::platform().wake(&completion.done, u32::MAX);
+        if let Some(completion) = completion {
+            completion.end(status, information);
+        }
+        if kept {
+            kernel().io.requests.one_has_ended();
         }
     }
 }
@@ -333,15 +419,21 @@ pub(super) unsafe fn finish(irp: *mut IRP, status: NTSTATUS, information: usize)
     status
 }
 
-/// 0, or 1 while some processor has the cancel spin lock.
+/// 0, or the number of the processor that has the cancel spin lock, and one more.
 static CANCEL_LOCK: AtomicU32 = AtomicU32::new(0);
+
+/// This processor, as the cancel spin lock knows it.
+fn this_processor() -> u32 {
+    machine::Kpcr::current().number() + 1
+}
 
 /// Takes the lock that guards the cancel routines of all requests. Source: DDI.
 #[export(irql <= DISPATCH)]
 pub unsafe extern "win64" fn IoAcquireCancelSpinLock(irql: *mut KIRQL) {
     let before = machine::irql::raise(Irql::DISPATCH);
-    while CANCEL_LOCK.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
-        machine::platform().block(&CANCEL_LOCK, 1, None);
+    let me = this_processor();
+    while let Err(owner) = CANCEL_LOCK.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed) {
+        machine::platform().block(&CANCEL_LOCK, owner, None);
     }
     // SAFETY: a driver's pointer.
     unsafe { irql.write(before.level()) };
@@ -350,9 +442,13 @@ pub unsafe extern "win64" fn IoAcquireCancelSpinLock(irql: *mut KIRQL) {
 /// Gives the lock back that guards the cancel routines of all requests. Source: DDI.
 #[export(irql <= DISPATCH)]
 pub unsafe extern "win64" fn IoReleaseCancelSpinLock(irql: KIRQL) {
+    release_cancel_lock();
+    machine::irql::lower(Irql::new(irql));
+}
+
+fn release_cancel_lock() {
     CANCEL_LOCK.store(0, Ordering::Release);
     machine::platform().wake(&CANCEL_LOCK, 1);
-    machine::irql::lower(Irql::new(irql));
 }
 
 /// Cancels a request: marks it, and calls its cancel routine where it has one. Source: DDI.
@@ -362,19 +458,40 @@ pub unsafe extern "win64" fn IoCancelIrp(irp: *mut IRP) -> u8 {
     // SAFETY: a driver's request, kept alive by its caller.
     unsafe {
         IoAcquireCancelSpinLock(&mut irql);
-        (*irp).Cancel = 1;
-        let Some(routine) = (*irp).CancelRoutine.take() else {
+        (&raw mut (*irp).Cancel).write_volatile(1);
+        // Drivers take it out with the interlocked exchange that IoSetCancelRoutine is, some without this lock.
+        let routine = AtomicPtr::from_ptr((&raw mut (*irp).CancelRoutine).cast::<*mut ()>())
+            .swap(std::ptr::null_mut(), Ordering::AcqRel);
+        if routine.is_null() {
             IoReleaseCancelSpinLock(irql);
             return 0;
-        };
+        }
         (*irp).CancelIrql = irql;
         let has_location = (*irp).CurrentLocation <= (*irp).StackCount;
         let device = if has_location { current_location(irp).DeviceObject } else { std::ptr::null_mut() };
-        let routine = (routine as *const ()).expose_provenance();
-        let owner = kernel().io.driver_at(routine).map(|driver| driver.id);
-        as_driver(owner, routine as u64, || {
-            machine::call2(routine, device.expose_provenance() as u64, irp.expose_provenance() as u64)
-        });
+        call_cancel_routine(routine.expose_provenance(), device, irp, Irql::new(irql));
     }
     1
+}
+
+/// Calls a cancel routine, which gives the cancel spin lock back and so returns at `level`.
+///
+/// # Safety
+/// The routine is what a driver has set; the lock is this processor's.
+unsafe fn call_cancel_routine(routine: usize, device: *mut DEVICE_OBJECT, irp: *mut IRP, level: Irql) {
+    let kernel = kernel();
+    let owner = kernel.io.driver_at(routine).map(|driver| driver.id);
+    let thread = crate::ps::thread::current();
+    let apcs = thread.map(ApcDisable::of);
+    as_driver(owner, routine as u64, || {
+        // SAFETY: by this function's contract.
+        unsafe { machine::call2(routine, device.expose_provenance() as u64, irp.expose_provenance() as u64) };
+        if let (Some(thread), Some(apcs)) = (thread, apcs) {
+            crate::ps::check_balance(kernel, thread, (level, apcs), routine as u64, "a cancel routine");
+        }
+    });
+    if CANCEL_LOCK.load(Ordering::Relaxed) == this_processor() {
+        // Said already, as the IRQL was the lock's: the next one that cancels must not wait for ever.
+        release_cancel_lock();
+    }
 }

@@ -1,6 +1,7 @@
 //! Loading and unloading a driver: `IopLoadDriver`, `IopUnloadDriver`.
 
 use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
 use event::{Body, DriverId, Family, Leak, LeakKind};
@@ -9,7 +10,7 @@ use nt_abi::{
     STATUS_INVALID_IMAGE_HASH, UNICODE_STRING,
 };
 
-use super::driver::{Driver, as_driver};
+use super::driver::{Driver, Usage, as_driver};
 use crate::choices::CodeIntegrity;
 use crate::mm::sysload::{self, ImageError};
 use crate::ob::{self, ObjectType, Ref};
@@ -48,6 +49,11 @@ pub enum LoadError {
     /// It has no entry point, so it is no driver but a library of one.
     #[error("the image has no entry point, so it is a library for drivers and not a driver")]
     NoEntryPoint,
+    /// A driver of that service is loaded.
+    #[error(
+        "its service is running already: unload the driver before it is loaded again, or give this one another name"
+    )]
+    AlreadyLoaded,
     /// There were too many drivers.
     #[error("a bench loads at most 256 drivers")]
     TooMany,
@@ -65,11 +71,21 @@ impl LoadError {
         match self {
             Self::Image(error) => error.status(),
             Self::NoEntryPoint => STATUS_INVALID_IMAGE_FORMAT,
+            Self::AlreadyLoaded => nt_abi::STATUS_IMAGE_ALREADY_LOADED,
             Self::TooMany => STATUS_INSUFFICIENT_RESOURCES,
             Self::NotSigned(_) => STATUS_INVALID_IMAGE_HASH,
             Self::Refused(status) => *status,
         }
     }
+}
+
+/// How far the unloading of a driver is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unload {
+    /// It is unloaded.
+    Done,
+    /// Its devices are in use: it is unloaded when they are not any more.
+    Pending,
 }
 
 /// Why a driver was not unloaded.
@@ -83,6 +99,16 @@ pub enum UnloadError {
     NoUnload,
 }
 
+impl UnloadError {
+    /// What whoever unloads the driver is told. Source: DDI (ZwUnloadDriver).
+    pub fn status(self) -> NTSTATUS {
+        match self {
+            Self::NotLoaded => nt_abi::STATUS_OBJECT_NAME_NOT_FOUND,
+            Self::NoUnload => nt_abi::STATUS_INVALID_DEVICE_REQUEST,
+        }
+    }
+}
+
 impl Kernel {
     /// Loads a driver: maps and binds its image, announces it, and runs its DriverEntry.
     ///
@@ -94,6 +120,10 @@ impl Kernel {
     pub fn load_driver(&'static self, name: &str, path: &str, file: &[u8]) -> Result<DriverId, LoadError> {
         let _one_at_a_time = self.io.loading.lock().unwrap_or_else(PoisonError::into_inner);
         let _request = crate::stress::enter();
+        let same = |driver: &&Driver| driver.is_loaded() && driver.name.eq_ignore_ascii_case(name);
+        if self.io.all().find(same).is_some() {
+            return Err(LoadError::AlreadyLoaded);
+        }
         let id = self.io.next_id().ok_or(LoadError::TooMany)?;
         let bytes = file;
         let file = pe_image::parse(file).map_err(ImageError::from)?;
@@ -133,6 +163,7 @@ impl Kernel {
             force_integrity,
             object,
             image: Mutex::new(Some(image)),
+            usage: Usage::default(),
         });
         self.make_service_key(name, file_name);
         let mut files = self.io.files.lock().unwrap_or_else(PoisonError::into_inner);
@@ -179,11 +210,15 @@ impl Kernel {
         Err(LoadError::Refused(status))
     }
 
-    /// Unloads a driver: runs its DriverUnload, says what it left behind, and frees its image.
+    /// Unloads a driver: runs its DriverUnload, says what it left behind, and frees its image. Where files are open on its
+    /// devices (a request that is pending keeps its file open), or a device is attached to one, it is marked, and unloaded
+    /// as soon as that is over: no file can be opened on it meanwhile. Requests for files that are open still reach it.
+    /// Source: "Unload Routine Environment"; that `NtUnloadDriver` succeeds then, as for a driver that goes at once, is
+    /// from implementations that can be looked at.
     ///
     /// # Errors
     /// See [`UnloadError`].
-    pub fn unload_driver(&'static self, id: DriverId) -> Result<(), UnloadError> {
+    pub fn unload_driver(&'static self, id: DriverId) -> Result<Unload, UnloadError> {
         let _one_at_a_time = self.io.loading.lock().unwrap_or_else(PoisonError::into_inner);
         let _request = crate::stress::enter();
         let driver = self.io.driver(id).filter(|driver| driver.is_loaded()).ok_or(UnloadError::NotLoaded)?;
@@ -194,10 +229,32 @@ impl Kernel {
             self.record(Body::DriverUnload { driver: id, elapsed: None });
             return Err(UnloadError::NoUnload);
         };
+        if !is_unused(driver) {
+            if !driver.usage.unload_pending.swap(true, Ordering::Relaxed) {
+                self.io.unloads_pending.fetch_add(1, Ordering::Release);
+            }
+            let message = format!(
+                "{} is to be unloaded and is in use ({}): its DriverUnload runs when that is over",
+                driver.name,
+                users(driver)
+            );
+            self.note(event::Level::Info, &message);
+            return Ok(Unload::Pending);
+        }
+        if driver.usage.unload_pending.swap(false, Ordering::Relaxed) {
+            self.io.unloads_pending.fetch_sub(1, Ordering::Release);
+        }
+        self.unload_now(driver, (unload as *const ()).expose_provenance());
+        Ok(Unload::Done)
+    }
+
+    fn unload_now(&'static self, driver: &'static Driver, unload: usize) {
+        let object = driver.object.as_ptr();
         let began = crate::ke::time::monotonic();
-        let unload = (unload as *const ()).expose_provenance();
+        // SAFETY: the object is alive; the field is the I/O manager's.
+        unsafe { (*object).Flags |= nt_abi::DRVO_UNLOAD_INVOKED };
         crate::stress::unloading();
-        as_driver(Some(id), unload as u64, || {
+        as_driver(Some(driver.id), unload as u64, || {
             // SAFETY: what the driver said its unload routine is; a wrong address faults as the driver's fault.
             self.balanced("DriverUnload", unload, || unsafe {
                 machine::call1(unload, object.expose_provenance() as u64)
@@ -205,9 +262,8 @@ impl Kernel {
         });
         dbg::flush_line();
         let elapsed = crate::ke::time::monotonic().saturating_sub(began);
-        self.record(Body::DriverUnload { driver: id, elapsed: Some(elapsed) });
+        self.record(Body::DriverUnload { driver: driver.id, elapsed: Some(elapsed) });
         self.discard(driver, Gone::Unloaded);
-        Ok(())
     }
 
     /// Runs driver code that must leave IRQL and APC-disable counts as it found them: they would be the context
@@ -229,6 +285,16 @@ impl Kernel {
         for id in all.into_iter().rev() {
             // One that has no DriverUnload stays, as on Windows; that has been recorded.
             let _ = self.unload_driver(id);
+            super::settle(self);
+        }
+        let still_used = self.io.all().filter(|driver| driver.usage.unload_pending.load(Ordering::Relaxed));
+        for driver in still_used {
+            let message = format!(
+                "{} stays loaded, as it is in use ({}); what it would leave behind is not looked for",
+                driver.name,
+                users(driver)
+            );
+            self.note(event::Level::Warning, &message);
         }
     }
 
@@ -292,6 +358,50 @@ impl Kernel {
             let check = (0xCE, [address, 0x10, address, 0]);
             let routine = crate::ke::stop::frame_at(address);
             self.finding_at(Some(driver.id), &crate::rule::L_18, &message, Some(check), vec![routine]);
+        }
+    }
+}
+
+/// Whether nobody uses the devices of a driver, which are marked for its unloading.
+fn is_unused(driver: &Driver) -> bool {
+    let attached = super::device::unload_pending(driver.object.as_ptr());
+    !attached && driver.usage.open_files.load(Ordering::Acquire) == 0
+}
+
+/// Who uses the devices of a driver, in words.
+fn users(driver: &Driver) -> String {
+    match driver.usage.open_files.load(Ordering::Relaxed) {
+        0 => "a device of another driver is attached to one of its own".into(),
+        1 => "a file is open on its device".into(),
+        files => format!("{files} files are open on its devices"),
+    }
+}
+
+/// The drivers that were to be unloaded before and that nobody uses any more.
+fn due(kernel: &Kernel) -> Option<&'static Driver> {
+    if kernel.io.unloads_pending.load(Ordering::Acquire) == 0 {
+        return None;
+    }
+    kernel.io.all().find(|driver| driver.usage.unload_pending.load(Ordering::Relaxed) && is_unused(driver))
+}
+
+/// Whether a driver can be unloaded that could not before.
+pub(super) fn is_due(kernel: &Kernel) -> bool {
+    due(kernel).is_some()
+}
+
+/// Unloads the drivers that could not be unloaded before. The calling thread must run a system thread, as NT has a worker of
+/// its own do it.
+pub(super) fn unload_due(kernel: &'static Kernel) {
+    let _one_at_a_time = kernel.io.loading.lock().unwrap_or_else(PoisonError::into_inner);
+    let _request = crate::stress::enter();
+    while let Some(driver) = due(kernel) {
+        driver.usage.unload_pending.store(false, Ordering::Relaxed);
+        kernel.io.unloads_pending.fetch_sub(1, Ordering::Release);
+        // SAFETY: the object is alive; the driver may have written to it, so it is read as memory.
+        let unload = unsafe { (&raw const (*driver.object.as_ptr()).DriverUnload).read_volatile() };
+        if let Some(unload) = unload {
+            kernel.unload_now(driver, (unload as *const ()).expose_provenance());
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Requests of the kernel itself, on behalf of whoever has a file open: each is sent and waited for.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
 
 use nt_abi::{
     DEVICE_OBJECT, DO_DEVICE_INITIALIZING, DO_EXCLUSIVE, FILE_OBJECT, IO_PARAMETERS_CREATE,
@@ -11,7 +11,9 @@ use nt_abi::{
 
 use super::device::{DEVICE_TYPE, mounted_on};
 use super::file::{FILE_TYPE, ImageFile};
-use super::irp::{AWAITED, Completion, IofCallDriver, allocate, allocate_buffer, next_location};
+use super::irp::{
+    Completion, IofCallDriver, UNDER_WAY, allocate, allocate_buffer, next_location, tell_of_end,
+};
 use super::stack::top;
 use crate::Kernel;
 use crate::ob::Ref;
@@ -32,38 +34,57 @@ pub(crate) struct How {
 /// What a request came to: its status, and the number that came with it.
 pub(crate) type Outcome = (NTSTATUS, usize);
 
-/// Sends a request that is ready and waits for its end.
+/// How far a request is when its dispatch routine has returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// It has ended.
+    Ended,
+    /// It is pending.
+    Pending,
+    /// The routine returned this status and did neither (IO-02): the packet and its buffers have to stay for ever, as it
+    /// may still be completed.
+    Forgotten(NTSTATUS),
+}
+
+/// Sends a request that is ready, and whose end its completion is told of.
 ///
 /// # Safety
 /// `irp` comes from `allocate`, its next location is filled in, and `device` is alive.
-unsafe fn run(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> Outcome {
-    let completion = Box::leak(Box::<Completion>::default());
+pub(super) unsafe fn send(device: *mut DEVICE_OBJECT, irp: *mut IRP, completion: &Completion) -> Sent {
     // SAFETY: by this function's contract.
-    let status = unsafe {
-        (*irp).AllocationFlags |= AWAITED;
-        (*irp).Overlay.AsynchronousParameters.UserApcContext =
-            std::ptr::from_ref(completion).cast_mut().cast();
-        (*irp).Tail.Overlay.Thread = machine::current_thread().cast();
-        IofCallDriver(device, irp)
-    };
+    let status = unsafe { IofCallDriver(device, irp) };
+    if completion.has_ended() {
+        return Sent::Ended;
+    }
     if status == STATUS_PENDING {
-        while completion.done.load(Ordering::Acquire) == 0 {
-            machine::platform().block(&completion.done, 0, None);
-        }
-    } else if completion.done.load(Ordering::Acquire) == 0 {
-        let message = format!(
-            "a dispatch routine returned {status} without completing its request: it must complete it, or return \
-             STATUS_PENDING"
-        );
-        crate::kernel().finding(&crate::rule::IO_02, &message, None);
-        // Kept for ever: the request may still be completed.
+        return Sent::Pending;
+    }
+    let message = format!(
+        "a dispatch routine returned {status} without completing its request: it must complete it, or return \
+         STATUS_PENDING"
+    );
+    crate::kernel().finding(&crate::rule::IO_02, &message, None);
+    Sent::Forgotten(status)
+}
+
+/// Sends a request that is ready and waits for its end.
+///
+/// # Safety
+/// As for [`send`].
+pub(super) unsafe fn run(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> Outcome {
+    let completion = Arc::new(Completion::default());
+    // SAFETY: by this function's contract.
+    let sent = unsafe {
+        tell_of_end(irp, &completion, false);
+        send(device, irp, &completion)
+    };
+    if let Sent::Forgotten(status) = sent {
         return (status, 0);
     }
-    let ended = NTSTATUS::from_u32(completion.status.load(Ordering::Relaxed));
-    let information = completion.information.load(Ordering::Relaxed);
-    // SAFETY: made above; the request that pointed to it is gone.
-    drop(unsafe { Box::from_raw(std::ptr::from_mut(completion)) });
-    (ended, information)
+    while !completion.has_ended() {
+        machine::platform().block(&completion.word, UNDER_WAY, None);
+    }
+    completion.outcome()
 }
 
 /// Makes a request to the top of a file's device, lets `fill` fill it in, and sends it.
@@ -77,10 +98,28 @@ unsafe fn request(
 ) -> Outcome {
     // SAFETY: by this function's contract.
     unsafe {
+        match prepare(file, major, fill) {
+            Some((device, irp)) => run(device, irp),
+            None => (STATUS_INSUFFICIENT_RESOURCES, 0),
+        }
+    }
+}
+
+/// Makes a request to the top of a file's device, and lets `fill` fill it in; `None` where there is no memory for it.
+///
+/// # Safety
+/// `file` is a live file on a live device.
+pub(super) unsafe fn prepare(
+    file: *mut FILE_OBJECT,
+    major: u8,
+    fill: impl FnOnce(*mut DEVICE_OBJECT, *mut IRP),
+) -> Option<(*mut DEVICE_OBJECT, *mut IRP)> {
+    // SAFETY: by this function's contract.
+    unsafe {
         let device = top(mounted_on((*file).DeviceObject));
         let irp = allocate((*device).StackSize, None);
         if irp.is_null() {
-            return (STATUS_INSUFFICIENT_RESOURCES, 0);
+            return None;
         }
         (*irp).Tail.Overlay.OriginalFileObject = file;
         // A driver asks as the kernel; where none runs, a program does. Cleaning up is the kernel's own business.
@@ -90,7 +129,7 @@ unsafe fn request(
         stack.MajorFunction = major;
         stack.FileObject = file;
         fill(device, irp);
-        run(device, irp)
+        Some((device, irp))
     }
 }
 
@@ -133,7 +172,8 @@ fn open_on(
 ) -> Result<(Ref<Object>, usize), NTSTATUS> {
     // SAFETY: a device that the name space or an open file keeps alive.
     let (flags, open) = unsafe { ((*device).Flags, (*device).ReferenceCount) };
-    if flags & DO_DEVICE_INITIALIZING != 0 {
+    // SAFETY: as above.
+    if flags & DO_DEVICE_INITIALIZING != 0 || unsafe { super::device::is_going(device) } {
         return Err(STATUS_NO_SUCH_DEVICE);
     }
     if flags & DO_EXCLUSIVE != 0 && open > 0 && related.is_none() {
@@ -205,18 +245,40 @@ pub(crate) unsafe fn transfer(
     offset: i64,
     key: u32,
 ) -> Outcome {
-    let major = if write { IRP_MJ_WRITE } else { IRP_MJ_READ };
     // SAFETY: by this function's contract.
     unsafe {
-        request(file, major, |device, irp| {
-            super::build::transfer_buffers(irp, device, write, buffer, length);
-            next_location(irp).Parameters.Read = IO_PARAMETERS_READ_WRITE {
-                Length: length,
-                Key: key,
-                ByteOffset: offset,
-                ..IO_PARAMETERS_READ_WRITE::default()
-            };
+        request(file, transfer_major(write), |device, irp| {
+            fill_transfer(device, irp, write, (buffer, length), offset, key);
         })
+    }
+}
+
+/// The function code of a read or a write.
+pub(super) fn transfer_major(write: bool) -> u8 {
+    if write { IRP_MJ_WRITE } else { IRP_MJ_READ }
+}
+
+/// Fills in a read or a write at an offset.
+///
+/// # Safety
+/// `irp` is new and goes to `device`; the buffer has the length that comes with it for as long as the request lasts.
+pub(super) unsafe fn fill_transfer(
+    device: *mut DEVICE_OBJECT,
+    irp: *mut IRP,
+    write: bool,
+    (buffer, length): (*mut u8, u32),
+    offset: i64,
+    key: u32,
+) {
+    // SAFETY: by this function's contract.
+    unsafe {
+        super::build::transfer_buffers(irp, device, write, buffer, length);
+        next_location(irp).Parameters.Read = IO_PARAMETERS_READ_WRITE {
+            Length: length,
+            Key: key,
+            ByteOffset: offset,
+            ..IO_PARAMETERS_READ_WRITE::default()
+        };
     }
 }
 

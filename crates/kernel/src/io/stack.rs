@@ -67,7 +67,8 @@ pub unsafe extern "win64" fn IoGetDeviceAttachmentBaseRef(device: *mut DEVICE_OB
     }
 }
 
-/// Attaches a device on top of another one, and returns what it is attached to. Source: DDI.
+/// Attaches a device on top of another one, and returns what it is attached to; null where that one's driver is being
+/// unloaded. Source: DDI.
 #[export(irql <= DISPATCH)]
 pub unsafe extern "win64" fn IoAttachDeviceToDeviceStack(
     source: *mut DEVICE_OBJECT,
@@ -76,6 +77,9 @@ pub unsafe extern "win64" fn IoAttachDeviceToDeviceStack(
     // SAFETY: a driver's pointers to live devices.
     unsafe {
         let below = top(target);
+        if super::device::is_going(below) {
+            return std::ptr::null_mut();
+        }
         let Some(size) = (*below).StackSize.checked_add(1) else { return std::ptr::null_mut() };
         (*below).AttachedDevice = source;
         (*source).StackSize = size;

@@ -3,16 +3,20 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
+use event::{ClientId, ProcessId, ThreadId};
 use nt_abi::*;
 
 use super::build::*;
 use super::device::*;
 use super::irp::*;
 use super::link::*;
+use super::request::{Operation, Progress};
 use super::stack::*;
+use super::user::Completed;
 use crate::cm::tests::{attributes, text};
 use crate::ob::close::ZwClose;
 use crate::ob::query::ObQueryNameString;
+use crate::po::request::PoRequestPowerIrp;
 use crate::testing::{stops, with_kernel};
 use crate::zw::file::*;
 use crate::zw::information::*;
@@ -234,6 +238,102 @@ fn a_request_that_is_pending_is_waited_for() {
     });
 }
 
+/// Begins a request as a program: its number, and its packet.
+fn begin(kernel: &Kernel) -> (u64, *mut IRP) {
+    let program = ClientId { process: ProcessId(0x1000), thread: ThreadId(0x1004) };
+    let file = kernel.user_open(program, r"\Device\Test", 0x8000_0000, true).unwrap();
+    let number = kernel.user_begin(program, file, Operation::Control(PENDING), b"x", &[0; 4]).unwrap();
+    (number, KEPT.swap(std::ptr::null_mut(), Ordering::SeqCst))
+}
+
+#[test]
+fn a_program_s_request_that_is_completed_twice_is_a_stop() {
+    with_kernel(Config::default(), |kernel, records| {
+        ready(kernel);
+        let (number, irp) = begin(kernel);
+        let result = |wait| kernel.user_result(number, wait, &mut [0; 4]);
+        assert_eq!(result(false), Ok(Progress::Pending { hopeless: false }));
+        // SAFETY: the request that the driver kept.
+        unsafe { finish(irp, STATUS_SUCCESS, 0) };
+        // SAFETY: its packet is there until the request is asked for.
+        let stop = stops(records, || unsafe {
+            finish(irp, STATUS_SUCCESS, 0);
+        });
+        assert_eq!((stop.code, stop.parameters[0]), (0x44, irp.addr() as u64));
+        assert!(matches!(result(true), Ok(Progress::Ended(_))));
+        assert_eq!(result(false), Err(STATUS_NOT_FOUND));
+    });
+}
+
+/// A cancel routine that completes its request and keeps the cancel spin lock.
+unsafe extern "win64" fn keeps_the_lock(_device: *mut DEVICE_OBJECT, irp: *mut IRP) {
+    // SAFETY: the request that was cancelled.
+    unsafe { finish(irp, STATUS_CANCELLED, 0) };
+}
+
+#[test]
+fn r_dev_03_a_cancel_routine_that_keeps_the_cancel_spin_lock_is_found_and_the_next_one_runs() {
+    with_kernel(Config::default(), |kernel, records| {
+        ready(kernel);
+        for _ in 0..2 {
+            let (number, irp) = begin(kernel);
+            // SAFETY: the request that the driver kept.
+            unsafe {
+                (*irp).CancelRoutine = Some(keeps_the_lock);
+                assert_eq!(IoCancelIrp(irp), 1);
+                assert_eq!(IoCancelIrp(irp), 0, "its cancel routine was called");
+            }
+            let ended = kernel.user_result(number, false, &mut [0; 4]);
+            let expected = Completed { status: STATUS_CANCELLED, information: 0 };
+            assert_eq!(ended, Ok(Progress::Ended(expected)));
+        }
+        assert_eq!(records.findings().first().map(String::as_str), Some("L-13"));
+        assert_eq!(machine::irql::current(), machine::Irql::PASSIVE);
+    });
+}
+
+unsafe extern "win64" fn power_ended(
+    device: *mut DEVICE_OBJECT,
+    minor: u8,
+    state: u32,
+    context: PVOID,
+    block: *mut IO_STATUS_BLOCK,
+) {
+    // SAFETY: how the request ended.
+    let status = unsafe { (*block).Status };
+    SEEN.lock().unwrap().push(format!("{} {minor} {state} {} {status:?}", device.is_null(), context.addr()));
+}
+
+#[test]
+fn r_dev_06_a_power_request_of_a_driver_s_own_is_told_of_its_end() {
+    with_kernel(Config::default(), |kernel, _| {
+        let (_, device) = ready(kernel);
+        let routine = (power_ended as *const ()).expose_provenance();
+        let context = std::ptr::without_provenance_mut(7);
+        let none = std::ptr::null_mut();
+        // SAFETY: a live device and a routine of this test.
+        let request =
+            |minor| unsafe { PoRequestPowerIrp(device, minor, PowerDeviceD3, routine, context, none) };
+        assert_eq!(request(IRP_MN_SET_POWER), STATUS_PENDING);
+        let seen = std::mem::take(&mut *SEEN.lock().unwrap());
+        assert_eq!(seen, ["IRP_MJ_POWER".to_owned(), format!("false 2 4 7 {STATUS_SUCCESS:?}")]);
+        assert_eq!(request(IRP_MN_POWER_SEQUENCE), STATUS_INVALID_PARAMETER_2);
+        assert!(SEEN.lock().unwrap().is_empty());
+    });
+}
+
+#[test]
+fn r_dev_01_nothing_is_attached_to_a_device_that_goes() {
+    with_kernel(Config::default(), |kernel, _| {
+        let (driver, device) = ready(kernel);
+        let above = create(driver, r"\Device\Above", 0).unwrap();
+        assert!(!unload_pending(driver), "nobody is attached");
+        // SAFETY: live devices.
+        unsafe { assert!(IoAttachDeviceToDeviceStack(above, device).is_null()) };
+        assert_eq!(open(r"\Device\Test"), Err(STATUS_NO_SUCH_DEVICE));
+    });
+}
+
 #[test]
 fn a_dispatch_routine_that_forgets_its_request_is_a_finding() {
     with_kernel(Config::default(), |kernel, records| {
@@ -362,6 +462,25 @@ fn the_volume_is_a_device_with_a_file_system() {
             crate::ob::reference::ObfDereferenceObject(file.cast());
         }
         assert_eq!(kernel().ob.handles.count_of(4), 0);
+    });
+}
+
+#[test]
+fn what_cannot_be_loaded_or_unloaded_has_the_status_of_the_service_that_refuses_it() {
+    with_kernel(Config::default(), |kernel, _| {
+        let file = include_bytes!("../../../../drivers/bin/minimal.sys");
+        let id = kernel.load_driver("minimal", "minimal.sys", file).unwrap();
+        let again = kernel.load_driver("MINIMAL", "minimal.sys", file).unwrap_err();
+        assert_eq!(again.status(), STATUS_IMAGE_ALREADY_LOADED);
+        let object = kernel.io.driver(id).unwrap().object.as_ptr();
+        // SAFETY: a live driver object.
+        let unload = unsafe { (*object).DriverUnload.take() };
+        assert_eq!(kernel.unload_driver(id).unwrap_err().status(), STATUS_INVALID_DEVICE_REQUEST);
+        // SAFETY: as above.
+        unsafe { (*object).DriverUnload = unload };
+        kernel.unload_driver(id).unwrap();
+        assert_eq!(kernel.unload_driver(id).unwrap_err().status(), STATUS_OBJECT_NAME_NOT_FOUND);
+        kernel.load_driver("minimal", "minimal.sys", file).unwrap();
     });
 }
 

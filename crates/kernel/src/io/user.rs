@@ -1,14 +1,15 @@
-//! What a user program asks of a device: opening, control codes, reading, writing, closing.
+//! What a user program does with a device: opening and closing it, and its buffers. What it asks of it is in
+//! [`request`](super::request).
 //!
 //! A request runs as the program's thread, outside of any critical region, with buffers in pages of their own as a
-//! program's are. It is waited for: a driver that pends a request has its sender wait.
+//! program's are.
 
 use std::ptr::NonNull;
 
 use event::ClientId;
 use nt_abi::{
-    FILE_NON_DIRECTORY_FILE, FILE_OPEN, FILE_READ_DATA, FILE_SHARE_READ, FILE_SHARE_WRITE,
-    FILE_SYNCHRONOUS_IO_NONALERT, FILE_WRITE_DATA, HANDLE, IRP_MJ_DEVICE_CONTROL, NTSTATUS, STATUS_SUCCESS,
+    FILE_NON_DIRECTORY_FILE, FILE_OPEN, FILE_SHARE_READ, FILE_SHARE_WRITE, FILE_SYNCHRONOUS_IO_NONALERT,
+    HANDLE, NTSTATUS, STATUS_SUCCESS,
 };
 
 use super::file::{FILE_TYPE, ImageFile};
@@ -33,24 +34,20 @@ pub struct Completed {
 }
 
 impl Completed {
-    fn failed(status: NTSTATUS) -> Self {
-        Self { status, information: 0 }
-    }
-
-    fn of((status, information): send::Outcome) -> Self {
+    pub(super) fn of((status, information): send::Outcome) -> Self {
         Self { status, information: information as u64 }
     }
 }
 
 /// A program's buffer. Empty ones have no address.
 #[derive(Debug)]
-struct Buffer {
+pub(super) struct Buffer {
     pages: Option<NonNull<u8>>,
     length: usize,
 }
 
 impl Buffer {
-    fn new(bytes: &[u8]) -> Result<Self, NTSTATUS> {
+    pub(super) fn new(bytes: &[u8]) -> Result<Self, NTSTATUS> {
         let length = bytes.len();
         if length == 0 {
             return Ok(Self { pages: None, length });
@@ -63,13 +60,13 @@ impl Buffer {
         Ok(Self { pages: Some(pages), length })
     }
 
-    fn given(&self) -> (*mut u8, u32) {
+    pub(super) fn given(&self) -> (*mut u8, u32) {
         let address = self.pages.map_or(std::ptr::null_mut(), NonNull::as_ptr);
         address.expose_provenance();
         (address, u32::try_from(self.length).unwrap_or(u32::MAX))
     }
 
-    fn read(&self, out: &mut [u8]) {
+    pub(super) fn read(&self, out: &mut [u8]) {
         if let Some(pages) = self.pages {
             let length = out.len().min(self.length);
             // SAFETY: mapped, and at least that long.
@@ -88,98 +85,49 @@ impl Drop for Buffer {
 }
 
 impl Kernel {
-    /// Opens `path`, a full NT path, as a program does with `CreateFile` for an existing device: a handle in the table of
-    /// its process, whose exit closes it.
+    /// Opens `path`, a full NT path, as a program does with `CreateFile` for an existing device, with FILE_FLAG_OVERLAPPED
+    /// or without: a handle in the table of its process, whose exit closes it.
     ///
     /// # Errors
     /// What the name space and the device's driver say.
-    pub fn user_open(&self, context: ClientId, path: &str, wanted: u32) -> Result<u64, NTSTATUS> {
-        self.as_program(context, || {
+    pub fn user_open(
+        &self,
+        context: ClientId,
+        path: &str,
+        wanted: u32,
+        overlapped: bool,
+    ) -> Result<u64, NTSTATUS> {
+        let synchronous = if overlapped { 0 } else { FILE_SYNCHRONOUS_IO_NONALERT };
+        self.as_program(context, |_| {
             let how = How {
                 access: access::granted(wanted, &access::FILE),
                 disposition: FILE_OPEN,
-                options: FILE_SYNCHRONOUS_IO_NONALERT | FILE_NON_DIRECTORY_FILE,
+                options: synchronous | FILE_NON_DIRECTORY_FILE,
                 share: FILE_SHARE_READ | FILE_SHARE_WRITE,
                 ..How::default()
             };
             let path: Vec<u16> = path.encode_utf16().collect();
+            crate::stress::opening();
             let (file, _) = send::open_path(self, None, &path, &how)?;
             Ok(self.ob.handles.insert(file, how.access, 0).addr() as u64)
         })
     }
 
-    /// Sends a control code. `output` holds what the program has in its second buffer, and then what the driver left
-    /// there.
-    pub fn user_control(
-        &self,
-        context: ClientId,
-        file: u64,
-        code: u32,
-        input: &[u8],
-        output: &mut [u8],
-    ) -> Completed {
-        self.as_program(context, || {
-            // Bits 14 and 15 of a code say which access its sender must have.
-            let needed = [(1 << 14, FILE_READ_DATA), (2 << 14, FILE_WRITE_DATA)]
-                .iter()
-                .filter(|(bit, _)| code & bit != 0)
-                .fold(0, |needed, (_, right)| needed | right);
-            let sent = self.file_of(file, needed).and_then(|file| {
-                let (input, second) = (Buffer::new(input)?, Buffer::new(output)?);
-                // SAFETY: the file is open as long as `file` lives, and the buffers until the request has ended.
-                let outcome = unsafe {
-                    send::control(
-                        file.as_file_object(),
-                        IRP_MJ_DEVICE_CONTROL,
-                        code,
-                        input.given(),
-                        second.given(),
-                    )
-                };
-                second.read(output);
-                Ok(Completed::of(outcome))
-            });
-            sent.unwrap_or_else(Completed::failed)
-        })
-    }
-
-    /// Reads into `buffer`, or writes what it holds, at an offset.
-    pub fn user_transfer(
-        &self,
-        context: ClientId,
-        file: u64,
-        write: bool,
-        offset: i64,
-        buffer: &mut [u8],
-    ) -> Completed {
-        self.as_program(context, || {
-            let needed = if write { FILE_WRITE_DATA } else { FILE_READ_DATA };
-            let sent = self.file_of(file, needed).and_then(|file| {
-                let memory = Buffer::new(buffer)?;
-                let (address, length) = memory.given();
-                // SAFETY: as in `user_control`.
-                let outcome =
-                    unsafe { send::transfer(file.as_file_object(), write, address, length, offset, 0) };
-                memory.read(buffer);
-                Ok(Completed::of(outcome))
-            });
-            sent.unwrap_or_else(Completed::failed)
-        })
-    }
-
     /// Closes a handle.
     pub fn user_close(&self, context: ClientId, file: u64) -> NTSTATUS {
-        self.as_program(context, || self.ob.handles.close(handle(file)).err().unwrap_or(STATUS_SUCCESS))
+        self.as_program(context, |_| self.ob.handles.close(handle(file)).err().unwrap_or(STATUS_SUCCESS))
     }
 
-    fn file_of(&self, file: u64, needed: u32) -> Result<Ref<ImageFile>, NTSTATUS> {
+    pub(super) fn file_of(&self, file: u64, needed: u32) -> Result<Ref<ImageFile>, NTSTATUS> {
         let opened = self.ob.handles.check(handle(file), Some(&FILE_TYPE), needed, USER_MODE)?;
         opened.object.of(&FILE_TYPE).ok_or(nt_abi::STATUS_OBJECT_TYPE_MISMATCH)
     }
 
     /// Runs something as a thread of a program.
-    fn as_program<T>(&self, context: ClientId, run: impl FnOnce() -> T) -> T {
-        self.on_thread(&self.thread_in_context(context, crate::ke::time::now()), run)
+    pub(super) fn as_program<T>(&self, context: ClientId, run: impl FnOnce(&Ref<Ethread>) -> T) -> T {
+        let _turn = crate::stress::enter();
+        let thread = self.thread_in_context(context, crate::ke::time::now());
+        self.on_thread(&thread, || run(&thread))
     }
 
     /// Runs something as `thread`, which is in the kernel for it and then leaves.

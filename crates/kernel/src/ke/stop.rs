@@ -228,6 +228,9 @@ fn meaning(code: u32, parameters: [u64; 4]) -> &'static str {
         (0xC4, 0x17) => {
             "pool memory was freed with a resource in it: call ExDeleteResourceLite before you free it"
         }
+        (0x9F, 3) => {
+            "a driver has kept a power request for ten minutes: it must pass it down or complete it, also when it was pended"
+        }
         (0x7F, 8) => "the kernel stack is used up: endless recursion, or frames that are too large",
         (0x18, _) => "an object was dereferenced more often than it was referenced",
         (0x139, 2) => "a stack cookie was overwritten: a buffer on the stack overflowed",

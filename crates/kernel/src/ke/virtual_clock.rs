@@ -3,6 +3,7 @@
 //! ```text
 //!   an event, advance ──▶ move_to(time) ──▶ step, step, … in due order ──▶ the clock is there
 //!   nobody runs, and a request of the bench waits ──▶ step
+//!   nobody runs, nothing is due, and a request of a program is waited for ──▶ its waiter is told
 //! ```
 //!
 //! A step takes the clock to the next moment at which a timer expires or a wait ends, and lets what comes of it run to its
@@ -19,6 +20,7 @@ use machine::activity;
 use machine::platform::Now;
 
 use super::dispatcher::Waiter;
+use crate::io::irp::{HOPELESS, UNDER_WAY};
 use crate::{Clock, Kernel, kernel};
 
 /// How long the machine was up when a virtual clock starts: one minute, in nanoseconds.
@@ -55,6 +57,7 @@ pub(crate) fn choose(clock: Clock) {
         }
         Clock::Virtual { start } => {
             waits().by_time.clear();
+            hopeful().clear();
             REQUESTS.store(0, Ordering::SeqCst);
             START.store(start.0, Ordering::SeqCst);
             NOW.store(start.0, Ordering::SeqCst);
@@ -79,7 +82,7 @@ pub(crate) fn start(kernel: &'static Kernel) {
         };
         loop {
             let word = WORD.load(Ordering::Acquire);
-            if activity::running() <= 1 && wanted() && step(kernel, u64::MAX) {
+            if activity::running() <= 1 && go_on(kernel) {
                 continue;
             }
             machine::platform().block(&WORD, word, None);
@@ -134,6 +137,55 @@ impl Drop for Ending {
     }
 }
 
+/// Who waits for a request of a program: the word of its completion, and how many steps of the clock more.
+struct Hopeful {
+    word: usize,
+    steps: u32,
+}
+
+/// Those who want to know when they wait for nothing.
+static HOPEFUL: Mutex<Vec<Hopeful>> = Mutex::new(Vec::new());
+
+fn hopeful() -> MutexGuard<'static, Vec<Hopeful>> {
+    HOPEFUL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits until a request that a program has sent ends. The clock moves as in any request of the bench, `steps` times at
+/// most. `None` when it has not come to an end by then; `Some(false)` when it never will, as nobody runs and nothing is
+/// due.
+pub(crate) fn wait_for(word: &AtomicU32, steps: u32) -> Option<bool> {
+    let address = std::ptr::from_ref(word).expose_provenance();
+    hopeful().push(Hopeful { word: address, steps });
+    while word.load(Ordering::Acquire) == UNDER_WAY {
+        machine::platform().block(word, UNDER_WAY, None);
+    }
+    let mut all = hopeful();
+    let place = all.iter().position(|one| one.word == address);
+    let left = place.map_or(0, |place| all.swap_remove(place).steps);
+    drop(all);
+    // What ended meanwhile has ended all the same.
+    match word.compare_exchange(HOPELESS, UNDER_WAY, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) if left == 0 => None,
+        Ok(_) => Some(false),
+        Err(_) => Some(true),
+    }
+}
+
+/// Tells those who wait for nothing: all of them, or those only whose steps are used up. Answers whether there were any.
+fn disappoint(all: bool) -> bool {
+    let mut any = false;
+    for one in hopeful().iter().filter(|one| all || one.steps == 0) {
+        let word = std::ptr::with_exposed_provenance::<AtomicU32>(one.word);
+        // SAFETY: whoever waits takes its entry out, under this lock, before it lets go of the word.
+        let word = unsafe { &*word };
+        if word.compare_exchange(UNDER_WAY, HOPELESS, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            machine::platform().wake(word, 1);
+            any = true;
+        }
+    }
+    any
+}
+
 /// A request of the bench, until this is dropped.
 #[derive(Debug)]
 pub struct Request {
@@ -170,23 +222,53 @@ impl Kernel {
 
 impl Drop for Request {
     fn drop(&mut self) {
+        // What the request itself waited for has come; what goes on is not to move the clock any more. What has ended
+        // meanwhile is for the I/O manager, which may call drivers for it.
+        loop {
+            if self.counted {
+                REQUESTS.fetch_sub(1, Ordering::SeqCst);
+                activity::wait_until_alone(REST);
+            }
+            if !crate::io::is_unsettled(kernel()) {
+                break;
+            }
+            if self.counted {
+                REQUESTS.fetch_add(1, Ordering::SeqCst);
+            }
+            crate::io::settle(kernel());
+        }
         if self.counted {
-            // What the request itself waited for has come; what goes on is not to move the clock any more.
-            REQUESTS.fetch_sub(1, Ordering::SeqCst);
-            activity::wait_until_alone(REST);
             activity::end();
         }
     }
 }
 
-/// Whether the clock has to move by itself: a request waits, and something is due some time.
+/// Whether the clock has to move by itself, a request waits and something is due some time; or to say that it will not.
 fn wanted() -> bool {
-    is_on() && REQUESTS.load(Ordering::SeqCst) > 0 && next(kernel()).is_some()
+    let waits = is_on() && REQUESTS.load(Ordering::SeqCst) > 0;
+    waits && (next(kernel()).is_some() || !hopeful().is_empty())
+}
+
+/// Nobody runs: goes to what is due next, or says that nothing is. Answers whether there was anything to do.
+fn go_on(kernel: &'static Kernel) -> bool {
+    if !wanted() {
+        return false;
+    }
+    if disappoint(false) {
+        return true;
+    }
+    if !step(kernel, u64::MAX) {
+        return disappoint(true);
+    }
+    for one in hopeful().iter_mut() {
+        one.steps = one.steps.saturating_sub(1);
+    }
+    true
 }
 
 /// Called by the last thread that runs, before it sleeps.
 fn nobody_runs() {
-    if REQUESTS.load(Ordering::SeqCst) > 0 && wanted() {
+    if wanted() {
         WORD.fetch_add(1, Ordering::Release);
         machine::platform().wake(&WORD, 1);
     }

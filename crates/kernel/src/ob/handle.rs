@@ -213,6 +213,24 @@ impl Handles {
         table.into_iter().flat_map(|table| table.entries).flatten().for_each(closed);
     }
 
+    /// Takes every file out that programs have open, by process, in the order of their handles.
+    pub(crate) fn take_files_of_programs(&self) -> Vec<(u32, Opened)> {
+        let is_programs = |entry: &Opened| {
+            entry.owner.is_none() && std::ptr::eq(entry.object.kind(), &crate::io::file::FILE_TYPE)
+        };
+        let mut taken = Vec::new();
+        for (&process, table) in self.lock().iter_mut().filter(|(id, _)| **id != ProcessId::SYSTEM.0) {
+            for index in 0..table.entries.len() {
+                if table.entries[index].as_ref().is_some_and(is_programs) {
+                    taken.extend(table.remove((index + 1) * 4).map(|entry| (process, entry)));
+                }
+            }
+        }
+        // The order of a table of tables is nobody's.
+        taken.sort_by_key(|(process, _)| *process);
+        taken
+    }
+
     /// Says which handles a driver left open, in every table, and forgets whose they were.
     pub(crate) fn report_leaks(&self, kernel: &Kernel, driver: DriverId) {
         let mut left: Vec<(&'static str, u64)> = Vec::new();
@@ -241,7 +259,7 @@ impl Handles {
 }
 
 /// Tells the component of an object that a handle to it was closed.
-fn closed(entry: Opened) {
+pub(crate) fn closed(entry: Opened) {
     // SAFETY: the entry's reference keeps the object alive.
     let left = unsafe { object::count_handle(entry.object.as_ptr(), -1) };
     let kind = entry.object.kind();

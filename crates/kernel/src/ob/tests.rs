@@ -227,6 +227,7 @@ fn loaded(kernel: &'static Kernel) -> &'static crate::io::Driver {
         // SAFETY: the one reference it was created with.
         object: unsafe { Ref::adopt(object) },
         image: Mutex::new(None),
+        usage: Default::default(),
     })
 }
 

@@ -1,12 +1,16 @@
-//! The power manager: a machine that is on, on mains power, and stays so.
+//! The power manager: a machine that is on, on mains power, and stays so, unless the bench tells its devices otherwise.
+
+pub mod request;
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use event::{Body, DriverId, Leak, LeakKind};
 use export_macro::export;
 use nt_abi::{DEVICE_OBJECT, GUID, IRP, NTSTATUS, STATUS_INVALID_PARAMETER, STATUS_SUCCESS};
 
+use self::request::Powers;
 use crate::io::driver::as_driver;
 use crate::{Config, Kernel, io, kernel};
 
@@ -34,15 +38,36 @@ fn value(setting: &GUID) -> Option<u32> {
     known.iter().find(|(guid, _)| same(guid)).map(|(_, value)| *value)
 }
 
-/// What the power manager keeps: who registered for settings.
+/// What the power manager keeps: who registered for settings, and the states of devices.
 #[derive(Debug)]
 pub(crate) struct State {
     table: Mutex<(usize, HashMap<usize, Option<DriverId>>)>,
+    /// By device; those that are not there are fully on.
+    powers: Mutex<HashMap<usize, Powers>>,
+    /// What the system is about to do, while a stack hears of it.
+    action: AtomicU32,
 }
 
 impl State {
     pub(crate) fn new(_: &Config) -> Self {
-        Self { table: Mutex::default() }
+        Self { table: Mutex::default(), powers: Mutex::default(), action: AtomicU32::new(0) }
+    }
+
+    fn lock_powers(&self) -> MutexGuard<'_, HashMap<usize, Powers>> {
+        self.powers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn powers(&self, device: *mut DEVICE_OBJECT) -> Powers {
+        self.lock_powers().get(&device.addr()).copied().unwrap_or_default()
+    }
+
+    fn set_powers(&self, device: *mut DEVICE_OBJECT, powers: Powers) {
+        self.lock_powers().insert(device.addr(), powers);
+    }
+
+    /// A device is gone; another one may be made at its address.
+    pub(crate) fn device_gone(&self, device: usize) {
+        self.lock_powers().remove(&device);
     }
 
     fn table(&self) -> MutexGuard<'_, (usize, HashMap<usize, Option<DriverId>>)> {
@@ -96,12 +121,17 @@ pub unsafe extern "win64" fn PoUnregisterPowerSettingCallback(handle: usize) -> 
     if kernel().po.table().1.remove(&handle).is_some() { STATUS_SUCCESS } else { STATUS_INVALID_PARAMETER }
 }
 
-/// Tells that a device has changed its power state, and returns the one before: fully on, as all here stay. Source: DDI.
+/// Tells that a device has changed its power state, and returns the one before. Source: DDI.
 #[export(irql <= DISPATCH)]
-pub unsafe extern "win64" fn PoSetPowerState(_device: *mut DEVICE_OBJECT, _kind: u32, _state: u32) -> u32 {
-    /// PowerDeviceD0 and PowerSystemWorking.
-    const ON: u32 = 1;
-    ON
+pub unsafe extern "win64" fn PoSetPowerState(device: *mut DEVICE_OBJECT, kind: u32, state: u32) -> u32 {
+    let po = &kernel().po;
+    let before = po.powers(device);
+    if kind != nt_abi::DevicePowerState {
+        // Only the power manager changes the state of the system.
+        return before.system;
+    }
+    po.set_powers(device, Powers { device: state, ..before });
+    before.device
 }
 
 /// Passes a power request on to the next lower driver. Source: DDI.
@@ -132,7 +162,7 @@ pub(crate) fn report_leaks(kernel: &Kernel, driver: &io::Driver) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::Ordering;
 
     use super::*;
     use crate::testing::with_kernel;

@@ -138,6 +138,8 @@ impl Kernel {
         thread.set_exited(exit.status, event.time);
         walk::thread_exited(self, &thread, event.conditions);
         thread.teb.store(0, Ordering::Relaxed);
+        // What it has asked of devices goes before its process does, and after its routines were told.
+        self.cancel_requests_of(&thread);
         crate::ke::signal_exited(thread.kthread.header());
         // The last thread of a process can be looked up until the process is gone.
         let last = process.threads.load(Ordering::Relaxed) == 1;

@@ -26,6 +26,8 @@ pub(crate) const THREAD: u8 = 2;
 pub(crate) const IMAGE: u8 = 4;
 /// Any of them.
 pub(crate) const NOTIFICATION: u8 = PROCESS | THREAD | IMAGE;
+/// A set-power request is handled.
+pub(crate) const POWER: u8 = 8;
 /// A routine that runs for one of them has queued a work item.
 const QUEUED: u8 = 0x80;
 
@@ -131,7 +133,7 @@ extern "win64" fn check(export: &'static Export, caller: u64, stack: usize) {
     }
     let purpose = purpose();
     if purpose & category.purposes() != 0 {
-        super::category::in_notification(export, category, purpose);
+        super::category::at_wrong_time(export, category, purpose);
     }
 }
 
@@ -190,9 +192,14 @@ pub(crate) const fn routine_of(family: Family) -> &'static str {
     }
 }
 
-/// What the driver is called for on this processor: one of the bits of notifications, or 0.
+/// What the driver is called for on this processor: one of the bits of notifications, or [`POWER`], or 0.
 pub(crate) fn purpose() -> u8 {
-    machine::Kpcr::current().private.purpose.get() & NOTIFICATION
+    machine::Kpcr::current().private.purpose.get() & (NOTIFICATION | POWER)
+}
+
+/// The driver that has just been entered on this processor handles a set-power request (PO-01), until it is left.
+pub(crate) fn handles_set_power() {
+    machine::Kpcr::current().private.purpose.set(POWER);
 }
 
 /// The notify routine that runs on this processor, in words.

@@ -173,6 +173,14 @@ pub(crate) static IO_02: Rule = Rule {
     severity: Error,
 };
 
+/// No notify routine is set or removed while a set-power request is handled.
+pub(crate) static PO_01: Rule = Rule {
+    id: "PO-01",
+    page: include_str!("../../../../docs/rules/PO-01.md"),
+    title: "No notify routine is set or removed while a set-power request is handled",
+    severity: Error,
+};
+
 /// Pool memory is asked for with a size and a tag, and freed with nothing in it that the system still uses.
 pub(crate) static POOL_01: Rule = Rule {
     id: "POOL-01",
@@ -192,5 +200,5 @@ pub(crate) static LOCK_01: Rule = Rule {
 /// Every rule, in order of id.
 pub static RULES: &[&Rule] = &[
     &L_01, &L_02, &L_03, &L_04, &L_05, &L_06, &L_07, &L_08, &L_09, &L_10, &L_11, &L_12, &L_13, &L_14, &L_15,
-    &L_16, &L_17, &L_18, &L_19, &L_20, &L_21, &L_22, &IO_01, &IO_02, &LOCK_01, &POOL_01,
+    &L_16, &L_17, &L_18, &L_19, &L_20, &L_21, &L_22, &IO_01, &IO_02, &LOCK_01, &PO_01, &POOL_01,
 ];

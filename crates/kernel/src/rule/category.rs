@@ -3,7 +3,7 @@
 use event::Severity;
 use nt_abi::Profile;
 
-use super::call::{IMAGE, NOTIFICATION, THREAD};
+use super::call::{IMAGE, NOTIFICATION, POWER, THREAD};
 use crate::export::Export;
 use crate::kernel;
 
@@ -20,11 +20,13 @@ pub(crate) enum Category {
     UserMemory,
     /// Files (L-10).
     File,
+    /// Notify routines, set and removed (PO-01).
+    Notify,
     /// It looks at its IRQL itself, and says more precisely what is wrong.
     SeesItself,
 }
 
-use Category::{File, Ipc, Registry, SeesItself, UserMemory};
+use Category::{File, Ipc, Notify, Registry, SeesItself, UserMemory};
 
 /// Names, or beginnings of names with `*` behind, and what they are for. The first that fits counts.
 const TABLE: &[(&str, Category)] = &[
@@ -83,6 +85,11 @@ const TABLE: &[(&str, Category)] = &[
     ("ZwFsControlFile", File),
     ("ZwDeviceIoControlFile", File),
     ("IoCreateFile*", File),
+    ("PsSetCreateProcessNotifyRoutine*", Notify),
+    ("PsSetCreateThreadNotifyRoutine*", Notify),
+    ("PsRemoveCreateThreadNotifyRoutine", Notify),
+    ("PsSetLoadImageNotifyRoutine*", Notify),
+    ("PsRemoveLoadImageNotifyRoutine", Notify),
     // 0xC4/0x30 to 0x42 and 0x80: the routine knows which.
     ("ExAcquireFastMutex*", SeesItself),
     ("ExReleaseFastMutex*", SeesItself),
@@ -132,18 +139,19 @@ const fn fits(pattern: &[u8], name: &[u8]) -> bool {
 }
 
 impl Category {
-    /// The routines in which a call is looked at.
+    /// What a driver is called for where such a call is looked at.
     pub(crate) const fn purposes(self) -> u8 {
         match self {
             Registry | Ipc => NOTIFICATION,
             UserMemory => IMAGE,
+            Notify => POWER,
             Category::Other | File | SeesItself => 0,
         }
     }
 }
 
 /// Says what is wrong with a call in a routine that runs for `purpose`.
-pub(crate) fn in_notification(export: &Export, category: Category, purpose: u8) {
+pub(crate) fn at_wrong_time(export: &Export, category: Category, purpose: u8) {
     let routine = match purpose {
         IMAGE => "an image routine",
         THREAD => "a thread routine",
@@ -170,6 +178,13 @@ pub(crate) fn in_notification(export: &Export, category: Category, purpose: u8) 
             format!(
                 "{routine} calls {name} while the process's address space is being changed; queue a kernel APC to the \
                  thread, which runs after the mapping is done"
+            ),
+        ),
+        Notify => (
+            &super::PO_01,
+            format!(
+                "{name} is called while a set-power request is handled, which must not wait: register and remove routines in \
+                 DriverEntry and DriverUnload, and have the routine look at a flag that the request sets"
             ),
         ),
         Category::Other | File | SeesItself => return,

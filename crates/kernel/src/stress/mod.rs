@@ -3,8 +3,9 @@
 //! ```text
 //!   registered() ── a process lives while the Set routine has not returned (R-RM-10)
 //!   unloading()  ── processes live while DriverUnload runs (R-RACE-07)
+//!   opening()    ── a process lives while a program opens a device
 //!   call.rs      ── every import that a driver calls is a point where another thread may go on
-//!   invoke()     ── so is a routine's beginning and end, and an instruction in between
+//!   invoke()     ── so is the beginning and the end of a notify or dispatch routine, and an instruction in between
 //!        │
 //!        ▼
 //!   schedule.rs  one thread at a time, chosen by the seed ◀── platform.rs: waiting, threads, time
@@ -39,6 +40,8 @@ const PROCESSORS: u32 = 2;
 const LIVES: u32 = 8;
 /// How many more when a driver is unloaded.
 const LIVES_AT_UNLOAD: u32 = 3;
+/// How many more when a program opens a device.
+const LIVES_AT_OPEN: u32 = 1;
 
 /// A stressed kernel's own.
 #[derive(Debug)]
@@ -131,17 +134,30 @@ pub(crate) fn unloading() {
     }
 }
 
-/// Calls a notify routine, with points before, after and in between.
-pub(crate) fn invoke(call: impl FnOnce()) {
+/// A program is about to open a device: a process may live meanwhile.
+pub(crate) fn opening() {
+    let Some(stress) = stress() else { return };
+    stress.scheduler.more(LIVES_AT_OPEN);
+    if stress.scheduler.ask(|dice| dice.one_in(2)) {
+        stress.scheduler.provoke();
+    }
+}
+
+/// Calls a notify routine or a dispatch routine, with points before, after and in between.
+pub(crate) fn invoke<T>(call: impl FnOnce() -> T) -> T {
     let Some(stress) = stress() else { return call() };
+    // A routine of another driver may be under way on this thread.
+    let outer = machine::preempt::pause();
     stress.scheduler.point(4);
     let steps = if stress.preempts { stress.scheduler.ask(steps) } else { 0 };
     machine::preempt::arm(steps);
-    call();
+    let result = call();
     if stress.preempts {
         machine::preempt::disarm();
     }
     stress.scheduler.point(6);
+    machine::preempt::arm(outer);
+    result
 }
 
 /// After how many instructions a routine is preempted; often not at all.

@@ -17,10 +17,12 @@ pub struct Expect {
     pub status: Option<At<Status>>,
     /// The driver that refused the process.
     pub by: Option<At<String>>,
-    /// IoStatus.Information, of a request to a device.
+    /// IoStatus.Information, of a request to a device: in the step that waits for it, where it was begun.
     pub information: Option<At<u64>>,
     /// The bytes that came back, of a request to a device.
     pub output: Option<At<Bytes>>,
+    /// The requests that were begun and are pending then, all of them: `["next"]`, `[]` for none.
+    pub pending: Option<At<Vec<String>>>,
     /// Every notice in order, a line each: `edr: create cmd`, `edr: image ntdll.dll in cmd`. `*` stands for any
     /// text in a line, and a line `...` for any number of lines.
     pub notices: Option<At<Vec<String>>>,

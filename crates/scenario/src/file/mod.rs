@@ -20,7 +20,7 @@ pub use at::At;
 pub use expect::{Expect, StopKindName, StopPattern, StopTable};
 pub use scenario::{Driver, Pool, Scenario};
 pub use step::{
-    Advance, Architecture, Control, Create, Exit, ExitTable, ExitThread, LowPool, Map, MapAs, Read,
-    Signature, Step, Subsystem, Thread, Unmap, Write,
+    Access, Advance, Architecture, Begin, Control, Create, Exit, ExitTable, ExitThread, LowPool, Map, MapAs,
+    Open, OpenTable, Power, Read, Signature, Step, Subsystem, Thread, Unmap, Write,
 };
-pub use value::{Bytes, Length, Pattern, ProfileName, RegistryValue, Status};
+pub use value::{Bytes, Length, Pattern, PowerStateName, ProfileName, RegistryValue, Status};

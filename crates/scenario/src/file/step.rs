@@ -5,7 +5,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::{At, Bytes, Expect, Length, Status};
+use super::{At, Bytes, Expect, Length, PowerStateName, Status};
 
 /// One thing that happens, and what has to come of it. A step has one action, or only `expect`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -25,9 +25,10 @@ pub struct Step {
     pub map: Option<At<Map>>,
     /// An image is unmapped. No driver is told of it.
     pub unmap: Option<At<Unmap>>,
-    /// A device is opened, as with CreateFile; ioctl, read and write open it themselves when it is not open.
-    pub open: Option<At<String>>,
-    /// A device is closed.
+    /// A device is opened, as with CreateFile; requests open it themselves when it is not open. A table says by whom, and gives
+    /// the open file a name of its own.
+    pub open: Option<At<Open>>,
+    /// A device is closed, or an open file.
     pub close: Option<At<String>>,
     /// A device is sent a control code, as with DeviceIoControl.
     pub ioctl: Option<At<Control>>,
@@ -35,6 +36,17 @@ pub struct Step {
     pub read: Option<At<Read>>,
     /// A device is written to.
     pub write: Option<At<Write>>,
+    /// A device is asked for something, and the answer is not waited for: the request stays pending until the driver completes
+    /// it.
+    pub begin: Option<At<Begin>>,
+    /// A request that was begun is waited for: what has to come of it is expected here. Its status is STATUS_PENDING where
+    /// nothing that could end it is left to happen.
+    pub wait: Option<At<String>>,
+    /// A request that was begun is cancelled, as with CancelIoEx; `wait` says how it ends.
+    pub cancel: Option<At<String>>,
+    /// The stack of a device is told to change its power state, or asked whether it could. The status is what its drivers end the
+    /// request with.
+    pub power: Option<At<Power>>,
     /// Time goes by: timers of drivers expire.
     pub advance: Option<At<Advance>>,
     /// Pool becomes low: the next allocation of a driver fails, or all from now on; or there is enough again.
@@ -84,6 +96,17 @@ pub struct Create {
     /// Which subsystem it belongs to.
     #[serde(default)]
     pub subsystem: Subsystem,
+    /// Its id, a multiple of 4, which a process that has exited may have had.
+    pub id: Option<u32>,
+    /// Whether it inherits none of its parent's handles.
+    #[serde(default)]
+    pub without_inherited_handles: bool,
+    /// Whether thread routines run at APC_LEVEL.
+    #[serde(default)]
+    pub apc_level: bool,
+    /// Whether image routines run with all APCs disabled.
+    #[serde(default)]
+    pub all_apcs_disabled: bool,
     /// Whether names are counted strings without a NUL behind them.
     #[serde(default)]
     pub unterminated_names: bool,
@@ -265,11 +288,91 @@ pub struct Unmap {
     pub image: At<String>,
 }
 
+/// A device that is opened: its path, or a table.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(untagged)]
+pub enum Open {
+    /// Its path: `'\\.\Edr'`.
+    Path(String),
+    /// Its path, and more.
+    Table(OpenTable),
+}
+
+/// A device that is opened, and by whom.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OpenTable {
+    /// The device: `'\\.\Edr'`.
+    pub device: String,
+    /// How other steps call the open file, where they write a device; the device when left out.
+    pub name: Option<String>,
+    /// The process that opens it, whose exit closes it; `shell` when left out.
+    pub by: Option<At<String>>,
+    /// With which access.
+    #[serde(default)]
+    pub access: Access,
+}
+
+/// With which access a device is opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Access {
+    /// GENERIC_READ and GENERIC_WRITE.
+    #[default]
+    ReadWrite,
+    /// GENERIC_READ.
+    Read,
+    /// GENERIC_WRITE.
+    Write,
+    /// No access but what everybody may ask for: enough for control codes of FILE_ANY_ACCESS.
+    Any,
+}
+
+impl Open {
+    /// The device.
+    pub fn device(&self) -> &str {
+        match self {
+            Self::Path(device) => device,
+            Self::Table(table) => &table.device,
+        }
+    }
+
+    /// How other steps call the open file.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Table(OpenTable { name: Some(name), .. }) => name,
+            _ => self.device(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Open {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Open;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("the path of a device, or `{ device = \"…\", by = \"…\" }`")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Open, E> {
+                Ok(Open::Path(text.into()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Open, A::Error> {
+                OpenTable::deserialize(MapAccessDeserializer::new(map)).map(Open::Table)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
 /// A control code sent to a device.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Control {
-    /// The device: `'\\.\Edr'`.
+    /// The device: `'\\.\Edr'`; or the name that an `open` step gave to the open file.
     pub device: At<String>,
     /// The control code: 0x222000.
     pub code: u32,
@@ -278,26 +381,74 @@ pub struct Control {
     pub input: Bytes,
     /// How many bytes the answer may have; 4096 when left out.
     pub output_size: Option<u32>,
+    /// What the second buffer holds, for a code of METHOD_IN_DIRECT or METHOD_NEITHER: as many bytes as it has.
+    pub output_buffer: Option<Bytes>,
 }
 
 /// Bytes read from a device.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Read {
-    /// The device: `'\\.\Edr'`.
+    /// The device: `'\\.\Edr'`; or the name that an `open` step gave to the open file.
     pub device: At<String>,
     /// How many bytes are asked for; 4096 when left out.
     pub size: Option<u32>,
+    /// Where they begin; 0 when left out.
+    #[serde(default)]
+    pub offset: i64,
 }
 
 /// Bytes written to a device.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Write {
-    /// The device: `'\\.\Edr'`.
+    /// The device: `'\\.\Edr'`; or the name that an `open` step gave to the open file.
     pub device: At<String>,
     /// What is written.
     pub input: Bytes,
+    /// Where; 0 when left out.
+    #[serde(default)]
+    pub offset: i64,
+}
+
+/// A request to a device that is not waited for: a control code, or `read`, or `write`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Begin {
+    /// How `wait` and `cancel` call the request.
+    pub name: At<String>,
+    /// The device: `'\\.\Edr'`. It is opened for overlapped requests.
+    pub device: At<String>,
+    /// The control code: 0x222000.
+    pub code: Option<At<u32>>,
+    /// What is sent with the control code.
+    #[serde(default)]
+    pub input: Bytes,
+    /// How many bytes the answer to the control code may have; 4096 when left out.
+    pub output_size: Option<u32>,
+    /// What the second buffer of the control code holds, for METHOD_IN_DIRECT or METHOD_NEITHER.
+    pub output_buffer: Option<Bytes>,
+    /// How many bytes are read.
+    pub read: Option<At<u32>>,
+    /// What is written.
+    pub write: Option<At<Bytes>>,
+    /// Where it is read or written; 0 when left out.
+    #[serde(default)]
+    pub offset: i64,
+}
+
+/// A power request: to one device or to those of a driver, to set a state or to ask for it.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Power {
+    /// The device: `'\\.\Edr'`, or an NT path.
+    pub device: Option<At<String>>,
+    /// The driver whose devices are meant.
+    pub driver: Option<At<String>>,
+    /// The state to change to (IRP_MN_SET_POWER).
+    pub set: Option<At<PowerStateName>>,
+    /// The state that is asked for (IRP_MN_QUERY_POWER).
+    pub query: Option<At<PowerStateName>>,
 }
 
 /// Which allocations of drivers fail. What a driver registers needs pool as well.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bench::PowerState;
 use nt_abi::{ALL_STATUSES, NTSTATUS, Profile};
 use schemars::JsonSchema;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
@@ -113,6 +114,32 @@ impl<'de> Deserialize<'de> for ProfileName {
                 names.iter().copied(),
                 &all,
             ))
+        })
+    }
+}
+
+/// A power state, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PowerStateName(pub PowerState);
+
+impl JsonSchema for PowerStateName {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "PowerState".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let names = PowerState::ALL.map(|(_, name)| name);
+        let text = "A power state: of the system S0 (works) to S5 (off), of a device D0 to D3.";
+        schemars::json_schema!({ "description": text, "type": "string", "enum": names })
+    }
+}
+
+impl<'de> Deserialize<'de> for PowerStateName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        name.parse().map(PowerStateName).map_err(|_| {
+            let help = "the system has S0 to S5, a device D0 to D3";
+            D::Error::custom(format!("there is no power state `{name}`\n{help}"))
         })
     }
 }

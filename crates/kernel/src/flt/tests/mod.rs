@@ -104,6 +104,7 @@ fn driver(kernel: &'static Kernel, name: &str, installed: bool) -> &'static crat
         force_integrity: false,
         object,
         image: Mutex::new(None),
+        usage: Default::default(),
     });
     kernel.make_service_key(name, "test.sys");
     if installed {
