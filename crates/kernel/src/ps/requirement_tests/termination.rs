@@ -48,16 +48,20 @@ fn set(event: usize) {
 
 fn wait(event: usize, mode: i8, alertable: u8) -> NTSTATUS {
     // SAFETY: an event of `new_event`.
-    unsafe { KeWaitForSingleObject(std::ptr::with_exposed_provenance_mut(event), 0, mode, alertable, &LONG) }
+    let status = unsafe {
+        KeWaitForSingleObject(std::ptr::with_exposed_provenance_mut(event), 0, mode, alertable, &LONG)
+    };
+    WAIT_IS_OVER.store(true, Ordering::SeqCst);
+    status
 }
 
-/// Whether the wait that is to end has ended.
-static BROKEN_OFF: AtomicBool = AtomicBool::new(false);
+/// Whether the first wait since the order has ended, however it did.
+static WAIT_IS_OVER: AtomicBool = AtomicBool::new(false);
 
 /// Has the process 200 terminated as soon as somebody waits for `event`, which is set when it is waited for still, or when
 /// that wait has ended.
 fn terminated_meanwhile(kernel: &'static Kernel, event: usize) -> std::thread::JoinHandle<()> {
-    BROKEN_OFF.store(false, Ordering::SeqCst);
+    WAIT_IS_OVER.store(false, Ordering::SeqCst);
     on_another_processor(kernel, move || {
         let is_waited_for = || kernel.ke.dispatcher.lock().is_waited_for(event);
         while !is_waited_for() {
@@ -65,7 +69,7 @@ fn terminated_meanwhile(kernel: &'static Kernel, event: usize) -> std::thread::J
         }
         assert_eq!(terminate(200, DOOM), STATUS_SUCCESS);
         // Who waits looks up, and either waits on or says so.
-        while !BROKEN_OFF.load(Ordering::SeqCst) && !is_waited_for() {
+        while !WAIT_IS_OVER.load(Ordering::SeqCst) && !is_waited_for() {
             std::thread::yield_now();
         }
         set(event);
@@ -90,7 +94,6 @@ fn r_ctx_05_a_wait_in_user_mode_ends_when_the_process_is_terminated() {
     for alertable in [0, 1] {
         on_the_thread(|_, event| {
             assert_eq!(wait(event, UserMode, alertable), STATUS_USER_APC);
-            BROKEN_OFF.store(true, Ordering::SeqCst);
             // What is there is taken, and nothing is waited for any more.
             assert_eq!(wait(event, KernelMode, 0), STATUS_SUCCESS, "set by the other");
             set(event);
