@@ -17,6 +17,8 @@
 
 static BOOLEAN Integrity;
 static ULONG Filled, LowPool;
+/* What a check proves: a driver that has the bit is answered the same whether or not somebody looks for it. */
+#define PROVES(With, Without) (Integrity ? (With) : (Without))
 static SET_PROCESS_EX2 SetProcessEx2;
 static SET_THREAD_EX SetThreadEx;
 static SET_IMAGE_EX SetImageEx;
@@ -274,7 +276,7 @@ static VOID ThreadRoutines(VOID)
     status("R-REG-11", PsRemoveCreateThreadNotifyRoutine(Threads[0]), STATUS_PROCEDURE_NOT_FOUND_,
            "removing a thread routine that is not registered");
     ThreadForms();
-    status("R-REG-11,R-INT-03", PsSetCreateThreadNotifyRoutine(Threads[0]), STATUS_SUCCESS,
+    status(PROVES("R-REG-11", "R-REG-11,R-INT-03"), PsSetCreateThreadNotifyRoutine(Threads[0]), STATUS_SUCCESS,
            "a thread routine is registered, with or without FORCE_INTEGRITY");
     status("R-REG-07", PsSetCreateThreadNotifyRoutine(Threads[0]), STATUS_SUCCESS, "the same thread routine once more");
     status("R-REG-14", PsRemoveCreateThreadNotifyRoutine(Threads[0]), STATUS_SUCCESS, "one removal for each: 1");
@@ -328,10 +330,10 @@ static VOID ProcessEx(VOID)
     PCREATE_PROCESS_NOTIFY_ROUTINE_EX routine = ProcessesEx[0];
     NTSTATUS again;
 
-    status("R-REG-11,R-REG-13", PsSetCreateProcessNotifyRoutineEx(routine, TRUE), STATUS_PROCEDURE_NOT_FOUND_,
-           "removing an Ex process routine that is not registered; integrity is not looked at");
-    status("R-INT-01,R-REG-11,S-PROCEX-5,S-PROCEX-8", PsSetCreateProcessNotifyRoutineEx(routine, FALSE), SetEx(),
-           "the Ex form asks for FORCE_INTEGRITY");
+    status(PROVES("R-REG-11", "R-REG-11,R-REG-13"), PsSetCreateProcessNotifyRoutineEx(routine, TRUE),
+           STATUS_PROCEDURE_NOT_FOUND_, "removing an Ex process routine that is not registered; integrity is not looked at");
+    status(PROVES("R-REG-11,S-PROCEX-5", "R-INT-01,R-REG-11,S-PROCEX-8"), PsSetCreateProcessNotifyRoutineEx(routine, FALSE),
+           SetEx(), "the Ex form asks for FORCE_INTEGRITY");
     if (Integrity) {
         status("R-REG-11", PsSetCreateProcessNotifyRoutine(AS_PLAIN(routine), TRUE), STATUS_PROCEDURE_NOT_FOUND_,
                "an Ex routine is not removed by the plain form");
@@ -343,7 +345,8 @@ static VOID ProcessEx(VOID)
             status("R-REG-11,S-PROCEX-6", again, STATUS_INVALID_PARAMETER, "C1: an Ex process routine that is registered already");
         }
     }
-    status("R-REG-11,S-PROCEX-3", PsSetCreateProcessNotifyRoutineEx(routine, TRUE), RemovedEx(), "an Ex process routine is removed");
+    status(PROVES("R-REG-11,S-PROCEX-3", "R-REG-11"), PsSetCreateProcessNotifyRoutineEx(routine, TRUE), RemovedEx(),
+           "an Ex process routine is removed");
     status("R-REG-11", PsSetCreateProcessNotifyRoutineEx(routine, TRUE), STATUS_PROCEDURE_NOT_FOUND_, "and not twice");
 }
 
@@ -360,7 +363,7 @@ static VOID ProcessEx2(VOID)
     status("R-REG-11", SetProcessEx2(0x80000000, routine, FALSE), STATUS_INVALID_PARAMETER, "and no other number");
     status("R-REG-11", SetProcessEx2(PROCESS_SUBSYSTEMS, routine, TRUE), STATUS_PROCEDURE_NOT_FOUND_,
            "a refused type leaves no trace");
-    status("R-INT-01,R-REG-11", SetProcessEx2(PROCESS_SUBSYSTEMS, routine, FALSE), SetEx(),
+    status(PROVES("R-REG-11", "R-INT-01,R-REG-11"), SetProcessEx2(PROCESS_SUBSYSTEMS, routine, FALSE), SetEx(),
            "the Ex2 form asks for FORCE_INTEGRITY");
     if (Integrity) {
         status("R-REG-11", PsSetCreateProcessNotifyRoutine(AS_PLAIN(routine), TRUE), STATUS_PROCEDURE_NOT_FOUND_,
@@ -387,8 +390,8 @@ static VOID OutsideModules(VOID)
         return;
     status("R-REG-11", PsSetCreateProcessNotifyRoutine(AS_PLAIN(page), FALSE), STATUS_ACCESS_DENIED,
            "C3: a plain process routine that lies in no module");
-    status("R-REG-11,R-INT-01", PsSetCreateProcessNotifyRoutineEx(AS_EX(page), FALSE), STATUS_ACCESS_DENIED,
-           "an Ex process routine that lies in no module");
+    status(PROVES("R-REG-11,R-INT-01", "R-REG-11"), PsSetCreateProcessNotifyRoutineEx(AS_EX(page), FALSE),
+           STATUS_ACCESS_DENIED, "an Ex process routine that lies in no module");
     status("R-REG-11", PsSetCreateProcessNotifyRoutine(AS_PLAIN(page), TRUE), STATUS_PROCEDURE_NOT_FOUND_,
            "a denied registration leaves no trace");
     null = PsSetCreateProcessNotifyRoutine(NULL, FALSE);
@@ -419,10 +422,10 @@ static VOID FillProcesses(VOID)
     ok("R-REG-05,R-REG-08", count > 8 && count <= MOST, "64 slots for process routines of all forms together");
     status("R-REG-06", result, STATUS_INVALID_PARAMETER, "one process routine more than fit: another status than elsewhere");
     full = Integrity ? STATUS_INVALID_PARAMETER : STATUS_ACCESS_DENIED;
-    status("R-REG-12,R-REG-08,S-PROCEX-7", PsSetCreateProcessNotifyRoutineEx(ProcessesEx[MOST], FALSE), full,
+    status(PROVES("R-REG-08,S-PROCEX-7", "R-REG-12"), PsSetCreateProcessNotifyRoutineEx(ProcessesEx[MOST], FALSE), full,
            "the Ex form on a full table: integrity is looked at first");
     if (SetProcessEx2 != NULL)
-        status("R-REG-12,R-REG-08", SetProcessEx2(PROCESS_SUBSYSTEMS, (PVOID)ProcessesEx[MOST], FALSE), full,
+        status(PROVES("R-REG-08", "R-REG-12"), SetProcessEx2(PROCESS_SUBSYSTEMS, (PVOID)ProcessesEx[MOST], FALSE), full,
                "the Ex2 form on a full table: integrity is looked at first");
     status("R-REG-11", PsSetCreateProcessNotifyRoutine(Processes[MOST], TRUE), STATUS_PROCEDURE_NOT_FOUND_,
            "the process routine that did not fit left no trace");
@@ -442,7 +445,7 @@ static VOID ProcessRoutines(VOID)
 
     status("R-REG-11", PsSetCreateProcessNotifyRoutine(routine, TRUE), STATUS_PROCEDURE_NOT_FOUND_,
            "C2: removing a process routine that is not registered");
-    status("R-REG-11,R-INT-03", PsSetCreateProcessNotifyRoutine(routine, FALSE), STATUS_SUCCESS,
+    status(PROVES("R-REG-11", "R-REG-11,R-INT-03"), PsSetCreateProcessNotifyRoutine(routine, FALSE), STATUS_SUCCESS,
            "a plain process routine is registered, with or without FORCE_INTEGRITY");
     again = PsSetCreateProcessNotifyRoutine(routine, FALSE);
     if (NT_SUCCESS(again)) {

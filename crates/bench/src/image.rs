@@ -114,7 +114,8 @@ impl ImageBuilder<'_> {
         self
     }
 
-    /// Mapped as an image that cannot be executed: announced to nobody (SEMANTICS C.4).
+    /// Mapped as an image that cannot be executed: announced to nobody (SEMANTICS C.4). Windows 7 has no such mapping:
+    /// there it is one that can, and announced.
     pub fn no_execute(mut self) -> Self {
         self.image.mapping = Mapping::NoExecute;
         self
@@ -135,6 +136,13 @@ impl ImageBuilder<'_> {
     /// Its name could not be found out: routines get NULL (R-FN-01).
     pub fn without_name(mut self) -> Self {
         self.image.name = None;
+        self
+    }
+
+    /// What the file is called by now: the name that routines get is stale, and only the file object leads to this one
+    /// (R-FN-05).
+    pub fn file(mut self, path: &str) -> Self {
+        self.image.file = Some(Name::from_nt(path));
         self
     }
 

@@ -157,16 +157,20 @@ impl Bench {
         if let Some(state) = self.world.live(process) {
             state.stage = Stage::Suspended;
         }
-        if let Some(refused) = self.happen(inserter, EventKind::ProcessCreate(announced), conditions)? {
-            // Its first thread was inserted and dies, and the process with it (R-VETO-07).
-            self.process_gone(thread, process, refused.status)?;
-            return Err(Error::Refused(refused));
-        }
+        let refused = self.happen(inserter, EventKind::ProcessCreate(announced), conditions)?;
+        // What NT does not come to when the process was refused is for the kernel to know (R-VETO-08, R-VETO-09).
         self.happen(inserter, EventKind::ThreadCreate(event::Thread { thread, teb }), conditions)?;
         if !suspended {
             self.first_start(thread, conditions)?;
         }
-        Ok(Thread { id: thread })
+        match refused {
+            None => Ok(Thread { id: thread }),
+            Some(refused) => {
+                // Its first thread was inserted and dies, and the process with it (R-VETO-07).
+                self.exit_thread(&Thread { id: thread }, refused.status)?;
+                Err(Error::Refused(refused))
+            }
+        }
     }
 
     /// The first thread of a process starts: the main image, then the system's (SEMANTICS C.2 and C.3).
@@ -187,7 +191,7 @@ impl Bench {
             ..event::Image::default()
         };
         self.map(thread, main, None, conditions)?;
-        for image in system_images::at_start(self.config.profile, architecture) {
+        for image in system_images::at_start(&self.config, architecture) {
             let image = event::Image {
                 process: thread.process,
                 base: image.base,

@@ -1,8 +1,8 @@
 //! Processes, threads and images as drivers are told of them.
 
 use bench::{
-    Architecture, Bench, Body, EventKind, Family, NTSTATUS, Profile, STATUS_ACCESS_DENIED, STATUS_SUCCESS,
-    Value,
+    Architecture, Bench, Body, Choices, EventKind, Family, NTSTATUS, Profile, STATUS_ACCESS_DENIED,
+    STATUS_SUCCESS, Value,
 };
 
 const SENSOR: &[u8] = include_bytes!("../../../drivers/bin/sensor.sys");
@@ -99,6 +99,54 @@ fn r_wow_01_a_32_bit_process_maps_both_ntdlls_first() {
         events(&bench)[3..],
         ["x.exe", "ntdll.dll", "ntdll.dll", "wow64.dll", "wow64win.dll", "wow64cpu.dll"]
     );
+}
+
+#[test]
+fn r_exit_06_an_id_is_had_again_only_after_the_exit_and_only_when_asked_for() {
+    let mut bench = bench_that_denies("*evil.exe");
+    let child = bench.process(r"C:\x.exe").create().unwrap();
+    let taken = bench.process(r"C:\y.exe").id(child.id().0).create().unwrap_err();
+    assert_eq!(taken.status(), Some(NTSTATUS::from_u32(0xC000_000D)), "it lives");
+    bench.exit_process(&child, STATUS_SUCCESS).unwrap();
+    let other = bench.process(r"C:\y.exe").create().unwrap();
+    assert_ne!(other.id(), child.id(), "the bench gives no id twice by itself");
+    let again = bench.process(r"C:\z.exe").id(child.id().0).create().unwrap();
+    assert_eq!(again.id(), child.id());
+}
+
+#[test]
+fn r_wow_01_c5_the_32_bit_ntdll_can_come_late() {
+    let mut choices = Choices::default();
+    choices.set("wow64-ntdll", "late").unwrap();
+    let mut bench = Bench::builder().choices(choices).start().unwrap();
+    bench.process(r"C:\x.exe").architecture(Architecture::X86).create().unwrap();
+    assert_eq!(
+        events(&bench)[3..],
+        ["x.exe", "ntdll.dll", "wow64.dll", "wow64win.dll", "wow64cpu.dll", "ntdll.dll"]
+    );
+}
+
+#[test]
+fn r_veto_07_r_veto_08_r_veto_09_what_is_told_of_a_refused_process_is_the_kernel_s_choice() {
+    let told = |switches: &[(&str, &str)]| {
+        let mut choices = Choices::default();
+        for (name, value) in switches {
+            choices.set(name, value).unwrap();
+        }
+        let mut bench = Bench::builder().choices(choices).start().unwrap();
+        bench.set_value("sensor", "Deny", Value::String("*evil.exe".into())).unwrap();
+        bench.load_bytes("sensor", SENSOR).unwrap();
+        let error = bench.process(r"C:\Temp\evil.exe").create().unwrap_err();
+        assert_eq!(error.status(), Some(STATUS_ACCESS_DENIED));
+        let notices = bench.notices().iter().map(|notice| notice.family).collect::<Vec<_>>();
+        (events(&bench)[1..].to_vec(), notices)
+    };
+    use Family::{Image, Process, Thread};
+    assert_eq!(told(&[]), (vec!["create".to_owned(), "exit".into()], vec![Process, Process]));
+    let all = told(&[("refused-thread", "told"), ("refused-images", "told")]);
+    assert_eq!(all.0, ["create", "thread", "evil.exe", "ntdll.dll", "thread exit", "exit"]);
+    assert_eq!(all.1, [Process, Thread, Image, Image, Thread, Process]);
+    assert_eq!(told(&[("refused-exit", "silent")]).1, [Process]);
 }
 
 #[test]

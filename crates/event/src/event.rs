@@ -149,6 +149,10 @@ pub struct Image<'a> {
     /// The file; `None` where it could not be found out (R-FN-01).
     #[serde(borrow)]
     pub name: Option<Name<'a>>,
+    /// The file that `name` stands for, where that is called otherwise by now: a name may be stale, and it is the file
+    /// object that says which file it is (R-FN-05). `None` where `name` is its name.
+    #[serde(borrow)]
+    pub file: Option<Name<'a>>,
     /// Where it was mapped.
     pub base: u64,
     /// How much address space it takes, in bytes, in whole pages.
@@ -172,7 +176,8 @@ pub enum Mapping {
     /// As an image that can be executed: `SEC_IMAGE`.
     #[default]
     Image,
-    /// As an image that cannot: `SEC_IMAGE_NO_EXECUTE`, since Windows 8. Announced to nobody.
+    /// As an image that cannot: `SEC_IMAGE_NO_EXECUTE`. Announced to nobody. Windows 7 has no such mapping: what asks for
+    /// one since (`LOAD_LIBRARY_AS_IMAGE_RESOURCE`) is mapped there as an image that can, and announced.
     NoExecute,
     /// As data. Announced to nobody.
     Data,

@@ -98,6 +98,7 @@ impl Image<'_> {
     pub fn into_owned(self) -> Image<'static> {
         Image {
             name: self.name.map(crate::Name::into_owned),
+            file: self.file.map(crate::Name::into_owned),
             process: self.process,
             base: self.base,
             size: self.size,

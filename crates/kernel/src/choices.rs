@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use nt_abi::{Profile, Since};
+use nt_abi::{NTSTATUS, Profile, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, Since};
 use serde::{Deserialize, Serialize};
 
 use crate::export::Export;
@@ -156,6 +156,20 @@ choices! {
         /// It does not, as documented.
         "unchecked" => Unchecked,
     }
+    /// What PsSetCreateThreadNotifyRoutineEx answers to a type that it does not know (C4).
+    "unknown-thread-type" unknown_thread_type: UnknownThreadType {
+        /// STATUS_INVALID_PARAMETER, as observed.
+        "invalid-parameter" => InvalidParameter,
+        /// STATUS_INSUFFICIENT_RESOURCES, the one failure that its page lists.
+        "insufficient-resources" => InsufficientResources,
+    }
+    /// Where the 32-bit ntdll comes among the images of a 32-bit process (C5, R-WOW-01).
+    "wow64-ntdll" wow64_ntdll: Wow64Ntdll {
+        /// Right behind the native one, as the kernel tells of both.
+        "early" => Early,
+        /// Behind wow64cpu.dll, as one driver's notes have it.
+        "late" => Late,
+    }
     /// What the ParentProcessId of a process is that inherits no handles (C6).
     "parent-without-inheritance" parent_without_inheritance: ParentWithoutInheritance {
         /// Its parent, as the structure's page says.
@@ -171,6 +185,13 @@ choices! {
         "deadlock" => Deadlock,
         /// It is a warning.
         "warn" => Warn,
+    }
+    /// Whether that lock is held for the executable and ntdll too, as a process begins (R-LOCK-03).
+    "lock-at-process-start" lock_at_process_start: LockAtProcessStart {
+        /// It is not: the kernel maps them itself, by no call that takes the lock.
+        "free" => Free,
+        /// It is, as for every image in user space: the callback's page makes no exception.
+        "held" => Held,
     }
     /// The second parameter of bug check 0xCE when code of an unloaded driver is called (C8).
     "unloaded-code-access" unloaded_code_access: UnloadedCodeAccess {
@@ -221,6 +242,34 @@ choices! {
         /// Neither its creation nor its exit.
         "silent" => Silent,
         /// Both.
+        "told" => Told,
+    }
+    /// Whether the exit of a refused process is announced (C13, R-VETO-07).
+    "refused-exit" refused_exit: RefusedExit {
+        /// It is, with the status of the refusal.
+        "told" => Told,
+        /// It is not.
+        "silent" => Silent,
+    }
+    /// Whether the images that a refused process would have begun with are announced (R-VETO-08).
+    "refused-images" refused_images: RefusedImages {
+        /// They are not: its first thread never starts.
+        "silent" => Silent,
+        /// They are.
+        "told" => Told,
+    }
+    /// Whether thread routines of type NonSystem are called when a thread exits (R-EXIT-05).
+    "non-system-exit" non_system_exit: NonSystemExit {
+        /// They are not: they hear of starts.
+        "silent" => Silent,
+        /// They are, as those of the other type.
+        "told" => Told,
+    }
+    /// Whether thread routines of type NonSystem are called for system threads (R-EXIT-07).
+    "non-system-kernel-threads" non_system_kernel_threads: NonSystemKernelThreads {
+        /// They are not, as the type's name says.
+        "silent" => Silent,
+        /// They are.
         "told" => Told,
     }
     /// Whether processes that are clones of their parent are announced (C14, R-ORD-04).
@@ -297,6 +346,19 @@ impl Choices {
             UserMemoryInImageRoutine::Deadlock => true,
             UserMemoryInImageRoutine::Warn => false,
         }
+    }
+
+    /// What PsSetCreateThreadNotifyRoutineEx answers to a type that it does not know (C4).
+    pub const fn unknown_thread_type(&self) -> NTSTATUS {
+        match self.unknown_thread_type {
+            UnknownThreadType::InvalidParameter => STATUS_INVALID_PARAMETER,
+            UnknownThreadType::InsufficientResources => STATUS_INSUFFICIENT_RESOURCES,
+        }
+    }
+
+    /// Whether the 32-bit ntdll of a 32-bit process comes behind wow64cpu.dll, and not right behind the native one (C5).
+    pub const fn wow64_ntdll_is_late(&self) -> bool {
+        matches!(self.wow64_ntdll, Wow64Ntdll::Late)
     }
 
     /// Whether user images are named in device form (R-FN-03).

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn r_reg_01_a_routine_of_a_later_windows_is_not_found() {
+    fn r_reg_01_c16_a_routine_of_a_later_windows_is_not_found() {
         let config = |profile| Config { profile, ..Config::default() };
         let name = "PsSetLoadImageNotifyRoutineEx";
         let found = lookup("ntoskrnl.exe", name, &config(Profile::Win10_1709));
@@ -179,6 +179,13 @@ mod tests {
         // C16: the column of the server says 1607.
         early.choices.set("newest-routines", "server").unwrap();
         assert!(matches!(lookup("ntoskrnl.exe", name, &early), Lookup::Found(_)));
+        // Its other half can be seen on 1607 only, which no client's column names.
+        let process = "PsSetCreateProcessNotifyRoutineEx2";
+        early.profile = Profile::Win10_1607;
+        assert!(matches!(lookup("ntoskrnl.exe", process, &early), Lookup::Found(_)));
+        let by_client = config(Profile::Win10_1607);
+        assert!(matches!(lookup("ntoskrnl.exe", process, &by_client), Lookup::NotInProfile(_)));
+        assert!(matches!(lookup("ntoskrnl.exe", "PsIsHostSilo", &by_client), Lookup::Found(_)));
         early.profile = Profile::Win10_1507;
         assert!(matches!(lookup("ntoskrnl.exe", name, &early), Lookup::NotInProfile(_)));
     }

@@ -41,9 +41,8 @@ fn r_race_01_events_run_at_once_on_two_threads() {
 }
 
 #[test]
-fn r_race_02_create_ends_before_exit_begins() {
-    // Per slot, one thread's walks come one after the other, so a creation that is walked before an exit is
-    // heard before it by every routine.
+fn one_threads_walks_come_one_after_the_other() {
+    // So a creation that is walked before an exit is heard before it by every routine.
     let board = board(Capacity::EIGHT);
     let walker = board.walker();
     for routine in 1..=3 {

@@ -19,6 +19,8 @@ pub enum Profile {
     Win81U1,
     /// Windows 10, version 1507.
     Win10_1507,
+    /// Windows 10, version 1607: the kernel of Windows Server 2016.
+    Win10_1607,
     /// Windows 10, version 1703.
     Win10_1703,
     /// Windows 10, version 1709.
@@ -32,12 +34,13 @@ pub enum Profile {
 
 impl Profile {
     /// Every profile, oldest first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Win7Sp1,
         Self::Win7Sp1Kb2922790,
         Self::Win81,
         Self::Win81U1,
         Self::Win10_1507,
+        Self::Win10_1607,
         Self::Win10_1703,
         Self::Win10_1709,
         Self::Win10_22H2,
@@ -52,6 +55,7 @@ impl Profile {
             Self::Win81 => "win8.1",
             Self::Win81U1 => "win8.1-u1",
             Self::Win10_1507 => "win10-1507",
+            Self::Win10_1607 => "win10-1607",
             Self::Win10_1703 => "win10-1703",
             Self::Win10_1709 => "win10-1709",
             Self::Win10_22H2 => "win10-22h2",
@@ -67,6 +71,7 @@ impl Profile {
             Self::Win81 => "Windows 8.1",
             Self::Win81U1 => "Windows 8.1 with Update 1",
             Self::Win10_1507 => "Windows 10, version 1507",
+            Self::Win10_1607 => "Windows 10, version 1607",
             Self::Win10_1703 => "Windows 10, version 1703",
             Self::Win10_1709 => "Windows 10, version 1709",
             Self::Win10_22H2 => "Windows 10, version 22H2",
@@ -97,6 +102,7 @@ impl Profile {
             Self::Win7Sp1 | Self::Win7Sp1Kb2922790 => 7601,
             Self::Win81 | Self::Win81U1 => 9600,
             Self::Win10_1507 => 10240,
+            Self::Win10_1607 => 14393,
             Self::Win10_1703 => 15063,
             Self::Win10_1709 => 16299,
             Self::Win10_22H2 => 19045,
@@ -170,6 +176,7 @@ impl Profile {
             Self::Win7Sp1 | Self::Win7Sp1Kb2922790 => Since::Win7,
             Self::Win81 | Self::Win81U1 => Since::Win81,
             Self::Win10_1507 => Since::Win10_1507,
+            Self::Win10_1607 => Since::Win10_1607,
             Self::Win10_1703 => Since::Win10_1703,
             Self::Win10_1709 => Since::Win10_1709,
             // 20H2 to 22H2 are the kernel of 2004 with features switched on.
@@ -343,7 +350,7 @@ mod tests {
     #[test]
     fn r_reg_05_limits_of_the_tables() {
         let images: std::vec::Vec<usize> = Profile::ALL.iter().map(|p| p.image_routine_limit()).collect();
-        assert_eq!(images, [8, 64, 8, 64, 64, 64, 64, 64, 64]);
+        assert_eq!(images, [8, 64, 8, 64, 64, 64, 64, 64, 64, 64]);
         assert!(
             Profile::ALL.iter().all(|p| p.process_routine_limit() == 64 && p.thread_routine_limit() == 64)
         );
@@ -363,7 +370,8 @@ mod tests {
         assert!(Profile::Win7Sp1.has(Since::VistaSp1) && Profile::Win7Sp1.has(Since::Win7));
         assert!(!Profile::Win7Sp1Kb2922790.has(Since::Win8));
         assert!(Profile::Win81.has(Since::Win8) && !Profile::Win81U1.has(Since::Win10_1507));
-        assert!(!Profile::Win10_1507.has(Since::Win10_1703) && Profile::Win10_1703.has(Since::Win10_1703));
+        assert!(!Profile::Win10_1507.has(Since::Win10_1511) && Profile::Win10_1607.has(Since::Win10_1607));
+        assert!(!Profile::Win10_1607.has(Since::Win10_1703) && Profile::Win10_1703.has(Since::Win10_1703));
         assert!(!Profile::Win10_1703.has(Since::Win10_1709) && Profile::Win10_1709.has(Since::Win10_1709));
         assert!(Profile::Win10_22H2.has(Since::Win10_2004) && !Profile::Win10_22H2.has(Since::Win11_21H2));
         assert!(Profile::Win11_24H2.has(Since::Win11_24H2));

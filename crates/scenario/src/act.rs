@@ -344,6 +344,9 @@ impl<'a> Machine<'a> {
             if map.image.is_none() {
                 builder = builder.without_name();
             }
+            if let Some(file) = &map.file {
+                builder = builder.file(file);
+            }
             if let Some(by) = by {
                 builder = builder.by(by);
             }

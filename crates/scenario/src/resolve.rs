@@ -254,6 +254,10 @@ impl Names {
             let help = "leave out `contents`, or map it into a process";
             self.say(map.process.span(), "a kernel image has no contents of a scenario's choice", help);
         }
+        if map.process.as_str() == KERNEL && map.file.is_some() {
+            let help = "leave out `file`, or map it into a process";
+            self.say(map.process.span(), "a kernel image is called as it is loaded", help);
+        }
         if let Some(signature) = map.signature
             && (signature.level > 15 || signature.kind > 7)
         {

@@ -13,12 +13,13 @@ use anyhow::{Context as _, Result, ensure};
 pub(crate) const VARIABLE: &str = "CALLBOARD_CONFORMANCE_LINES";
 
 /// The profiles, and how the page heads their columns. Oldest first.
-pub(crate) const PROFILES: [(&str, &str); 9] = [
+pub(crate) const PROFILES: [(&str, &str); 10] = [
     ("win7-sp1", "7"),
     ("win7-sp1-kb2922790", "7 KB"),
     ("win8.1", "8.1"),
     ("win8.1-u1", "8.1 U1"),
     ("win10-1507", "1507"),
+    ("win10-1607", "1607"),
     ("win10-1703", "1703"),
     ("win10-1709", "1709"),
     ("win10-22h2", "22H2"),

@@ -58,6 +58,8 @@ const LISTED: &[(&str, &str, Language, &str)] = &[
     ("probe-exports", "drivers/tests/probe-exports.c", C, "asks for kernel routines by name"),
     ("leaves-routine", "drivers/tests/leaves-routine.c", C, "unloads with a routine of the family that `Mode` names left registered"),
     ("stays", "drivers/tests/stays.c", C, "has no DriverUnload"),
+    ("circle", "drivers/tests/circle.c", C, "two routines that remove each other while both are called"),
+    ("slow", "drivers/tests/slow.c", C, "three routines that take their time over programs called `victim`"),
     ("reads-image", "drivers/tests/reads-image.c", C, "reads the memory of the processes it is told of"),
     ("bsod", "drivers/tests/bsod.c", C, "stops the machine in the way that `Mode` asks for"),
     ("device", "drivers/tests/device.c", C, "a device that answers every kind of request, and timers"),

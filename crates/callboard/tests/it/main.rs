@@ -12,6 +12,7 @@
 //!   loads.rs     drivers that come and go          stack.rs   how much of it routines use
 //!   waits.rs     for other threads                 bugs.rs    known defects, under stress
 //!   termination.rs  processes that a driver ends
+//!   requirements.rs  what takes a defect, or somebody who interferes, to be seen
 //! ```
 
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on fails")]
@@ -27,6 +28,7 @@ mod loads;
 mod other;
 mod pool;
 mod profiles;
+mod requirements;
 mod rules;
 mod stack;
 mod stops;

@@ -493,6 +493,7 @@ fn cut(event: &Event<'_>) -> Event<'static> {
         EventKind::ProcessCreate(it) => EventKind::ProcessCreate(process(it)),
         EventKind::ImageLoad(it) => EventKind::ImageLoad(event::Image {
             name: it.name.as_ref().map(name),
+            file: it.file.as_ref().map(name),
             process: it.process,
             base: it.base,
             size: it.size,

@@ -223,8 +223,10 @@ fn mutex() -> *mut KMUTANT {
 fn l_05_threads_that_wait_for_each_other_in_a_routine_are_a_hang_that_names_them() {
     with_kernel(Config::default(), |kernel, records: &'static Records| {
         let (first, second) = (Shared(mutex()), Shared(fast_mutex()));
+        let (begin, begins) = channel();
         // It never ends: its mutex is not released, and its processor stays.
         on_another_processor(kernel, move || {
+            begins.recv().unwrap();
             holding(second.get(), || {
                 wait_one(first.get(), None);
             });
@@ -232,6 +234,7 @@ fn l_05_threads_that_wait_for_each_other_in_a_routine_are_a_hang_that_names_them
         let stop = stops(records, || {
             in_routine(|| {
                 assert_eq!(wait_one(first.get(), LONG), STATUS_SUCCESS);
+                begin.send(()).unwrap();
                 until_waited_for(kernel, first.get());
                 holding(second.get(), || ());
             });

@@ -306,6 +306,11 @@ fn named(stack: &[machine::stop::StackFrame]) -> Vec<Frame<'static>> {
 
 /// The end of a bench for a reason that Windows has no bug check for: it would hang, or Callboard cannot go on.
 pub(crate) fn without_bug_check(kind: StopKind, message: &str) -> ! {
+    without_bug_check_at(kind, message, driver_stack())
+}
+
+/// The same with the stack of when it began.
+pub(crate) fn without_bug_check_at(kind: StopKind, message: &str, stack: Vec<Frame<'static>>) -> ! {
     let kernel = kernel();
     kernel.record(Body::Stop(Stop {
         kind,
@@ -314,7 +319,7 @@ pub(crate) fn without_bug_check(kind: StopKind, message: &str) -> ! {
         driver: crate::io::current_driver(),
         message: message.into(),
         registers: None,
-        stack: driver_stack(),
+        stack,
     }));
     kernel.recorder.halt()
 }

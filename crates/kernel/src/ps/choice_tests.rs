@@ -71,17 +71,18 @@ fn c3_the_plain_process_form_asks_for_a_module_since_windows_10() {
 }
 
 #[test]
-fn c4_the_thread_form_asks_for_force_integrity() {
-    let register = |config| {
+fn c4_the_thread_form_asks_for_force_integrity_and_a_type_that_is_known() {
+    let register = |config, kind| {
         // SAFETY: as above.
-        with_kernel(config, |_, _| unsafe {
-            assert_eq!(PsSetCreateThreadNotifyRoutineEx(2, nothing_at()), STATUS_INVALID_PARAMETER);
-            PsSetCreateThreadNotifyRoutineEx(0, nothing_at())
-        })
+        with_kernel(config, |_, _| unsafe { PsSetCreateThreadNotifyRoutineEx(kind, nothing_at()) })
     };
-    assert_eq!(register(Config::default()), STATUS_ACCESS_DENIED);
+    assert_eq!(register(Config::default(), 0), STATUS_ACCESS_DENIED);
     let other = choosing(Profile::default(), "thread-routine-integrity", "unchecked");
-    assert_eq!(register(other), STATUS_SUCCESS);
+    assert_eq!(register(other, 0), STATUS_SUCCESS);
+    // What an unknown type is answered with.
+    assert_eq!(register(Config::default(), 2), STATUS_INVALID_PARAMETER);
+    let other = choosing(Profile::default(), "unknown-thread-type", "insufficient-resources");
+    assert_eq!(register(other, 2), STATUS_INSUFFICIENT_RESOURCES);
 }
 
 /// How many image and thread routines there can be, and what the next one is answered.
@@ -108,7 +109,7 @@ fn room(config: Config) -> [usize; 2] {
 
 #[test]
 fn r_reg_05_c11_limits_of_image_and_thread_routines() {
-    let images = [8, 64, 8, 64, 64, 64, 64, 64, 64];
+    let images = [8, 64, 8, 64, 64, 64, 64, 64, 64, 64];
     for (profile, images) in Profile::ALL.into_iter().zip(images) {
         assert_eq!(room(Config { profile, ..Config::default() }), [images, 64], "{profile}");
     }

@@ -11,12 +11,13 @@ use event::{
 };
 use nt_abi::NTSTATUS;
 
+use super::beginning::Beginning;
 use super::image;
 use super::process::{Eprocess, Origin, PROCESS_TYPE};
 use super::thread::{Ethread, THREAD_TYPE};
 use super::walk::{self, Outcome};
 use crate::Kernel;
-use crate::choices::{Clones, RefusedThread};
+use crate::choices::{Clones, RefusedExit, RefusedImages, RefusedThread};
 use crate::ob::Ref;
 
 /// A process creation that a driver refused.
@@ -48,12 +49,14 @@ impl Kernel {
         refused
     }
 
-    /// Whether NT would never come to the event, as its process was refused: it maps no images for itself
-    /// (R-VETO-08), and whether its first thread is announced is not known (R-VETO-09): it is not, unless chosen.
+    /// Whether NT would never come to the event, as its process was refused: its first thread does not start, so that
+    /// it maps no images for itself (R-VETO-08), and whether that thread is announced is not known (R-VETO-09).
+    /// Neither is, unless chosen.
     fn is_moot(&self, event: &Event<'_>) -> bool {
+        let images = self.config.choices.refused_images == RefusedImages::Silent;
         let silent = self.config.choices.refused_thread == RefusedThread::Silent;
         match event.kind {
-            EventKind::ImageLoad(_) => {}
+            EventKind::ImageLoad(_) if images => {}
             EventKind::ThreadCreate(_) | EventKind::ThreadExit(_) if silent => {}
             _ => return false,
         }
@@ -122,14 +125,15 @@ impl Kernel {
     fn image_load(&self, event: &Event<'_>, image: &Image<'_>) {
         let process = self.process_by_id(image.process, event.time);
         let mapper = self.thread_in_context(event.context, event.time);
-        // The first image of a process that was seen being created is its main image (R-IMG).
-        let first = image.mapping == Mapping::Image
+        // A process that was seen being created begins with images that the kernel maps on its own thread (SEMANTICS C.2).
+        let begins = image.mapping == Mapping::Image
             && process.origin == Origin::Created
-            && process.image_base.load(Ordering::Relaxed) == 0;
-        if first {
+            && mapper.process.id == process.id;
+        let beginning = if begins { process.begun.next(image.name.as_ref()) } else { None };
+        if beginning == Some(Beginning::Executable) {
             process.image_base.store(image.base, Ordering::Release);
         }
-        image::image_mapped(self, &mapper, &process, image, first, event.conditions);
+        image::image_mapped(self, &mapper, &process, image, beginning, event.conditions);
     }
 
     fn thread_exit(&self, event: &Event<'_>, exit: ThreadExit) {
@@ -158,7 +162,11 @@ impl Kernel {
         process.set_exited(status, event.time);
         // Normally the last thread, which has been announced as gone.
         let context = self.thread_in_context(event.context, event.time);
-        if process.origin != Origin::Cloned || self.config.choices.clones == Clones::Told {
+        // R-EXIT-06: the id is taken until the last of them has returned.
+        process.begin_exit();
+        let silent = process.refusal().is_some() && self.config.choices.refused_exit == RefusedExit::Silent;
+        let counts = process.origin != Origin::Cloned || self.config.choices.clones == Clones::Told;
+        if counts && !silent {
             walk::process_exited(self, &context, &process);
         }
         process.peb.store(0, Ordering::Relaxed);
@@ -174,6 +182,7 @@ impl Kernel {
         }
         crate::ke::signal_exited(process.kprocess.header());
         self.ps.cid.remove(process.id.0, &process);
+        process.end_exit();
     }
 
     /// Puts a process into the table of ids, together with its first thread.
@@ -183,8 +192,7 @@ impl Kernel {
             return self.ps.system.0.clone();
         }
         if let Some(stale) = self.ps.cid.lookup::<Eprocess>(process.process.0, &PROCESS_TYPE) {
-            // Only a process nobody announced can be in the way: the source has seen its id used again.
-            self.ps.cid.remove(process.process.0, &stale);
+            self.give_up_id(&stale);
         }
         // Nor a thread whose exit nobody announced: with its id taken, the process could not be found again.
         self.forget_id(process.process.0);
@@ -195,6 +203,18 @@ impl Kernel {
             first.teb.store(process.teb, Ordering::Relaxed);
         }
         made
+    }
+
+    /// A process is in the way of one that a source has seen being made with the same id.
+    fn give_up_id(&self, stale: &Ref<Eprocess>) {
+        if !stale.exit_is_being_told() {
+            // Its exit is one that nobody announced.
+            self.ps.cid.remove(stale.id.0, stale);
+        } else if self.ps.tables.as_walker(|walker| walker.depth()) == 0 {
+            // A source that does not wait for the answer to an exit, and sees Linux use the number again.
+            stale.wait_until_exit_is_told(self);
+        }
+        // From within a routine the id is not to be had: the one that has it may be what the routine is told of.
     }
 
     /// The process with that id, made up if the source never spoke of it (R-ORD-05).

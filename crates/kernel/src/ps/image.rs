@@ -11,12 +11,13 @@ use nt_abi::{
 };
 
 use super::arguments::with_arguments;
+use super::beginning::Beginning;
 use super::lend::Lender;
 use super::process::Eprocess;
 use super::set::CONFLICTING_ARCHITECTURE;
 use super::thread::Ethread;
 use super::walk::{Call, Surroundings, in_context, invoke};
-use crate::choices::MachineTypeMismatch;
+use crate::choices::{LockAtProcessStart, MachineTypeMismatch};
 use crate::io::file::ImageFile;
 use crate::ke::attach::Attached;
 use crate::{Config, Kernel};
@@ -32,25 +33,29 @@ struct Mapped<'a> {
     terminated: bool,
 }
 
-/// Calls the image routines for an image that was mapped into a process. `at_start` says that it was the kernel that
-/// mapped it, before the process ran: its executable.
+/// Calls the image routines for an image that was mapped into a process. `beginning` says that it was the kernel that
+/// mapped it, before the process ran.
 pub(crate) fn image_mapped(
     kernel: &Kernel,
     mapper: &Ethread,
     process: &Eprocess,
     image: &Image<'_>,
-    at_start: bool,
+    beginning: Option<Beginning>,
     conditions: Conditions,
 ) {
-    // Only what can be executed is announced (SEMANTICS C.4). Windows 7 has no SEC_IMAGE_NO_EXECUTE: what asks for
-    // it elsewhere is mapped with SEC_IMAGE there, and a source of such a machine says so.
-    if image.mapping != Mapping::Image {
+    let config = &kernel.config;
+    // Only what can be executed is announced (SEMANTICS C.4). Windows 7 has no SEC_IMAGE_NO_EXECUTE: what asks for it
+    // elsewhere (LOAD_LIBRARY_AS_IMAGE_RESOURCE) is mapped with SEC_IMAGE there.
+    let executable = match image.mapping {
+        Mapping::Image => true,
+        Mapping::NoExecute => !config.profile.has(nt_abi::Since::Win8),
+        Mapping::Data => false,
+    };
+    if !executable {
         return;
     }
-    let config = &kernel.config;
     let in_kernel = process.id == event::ProcessId::IDLE;
     let name = image.name.as_ref();
-    let ntdll = name.and_then(|name| system_root(name));
     let mapped = Mapped {
         process: process.id.0,
         base: usize::try_from(image.base).unwrap_or_default(),
@@ -58,19 +63,25 @@ pub(crate) fn image_mapped(
         properties: properties_of(config, image),
         conflicting: image.conflicting,
         full_name: name.map(|name| {
-            let whole = in_kernel || at_start || config.choices.device_names(config.profile);
-            if whole { ["", &*name.nt] } else { ntdll.unwrap_or(["", name.on_volume()]) }
+            let whole = in_kernel
+                || beginning == Some(Beginning::Executable)
+                || config.choices.device_names(config.profile);
+            let fixed = || beginning.and_then(Beginning::system_root);
+            if whole { ["", &*name.nt] } else { fixed().unwrap_or(["", name.on_volume()]) }
         }),
         terminated: !conditions.unterminated_names,
     };
     // Whoever maps into another process is attached to it (R-CTX-06). An image of process 0 is the kernel's own.
     let target = (process.id != mapper.process.id && !in_kernel).then_some(process);
-    // The executable and ntdll are announced when the first thread starts, which holds no lock (R-LOCK-03).
-    let held = !in_kernel && !at_start && ntdll.is_none() && config.choices.image_lock(config.profile);
+    // What a process begins with is announced when its first thread starts, which holds no lock (R-LOCK-03).
+    let at_start = beginning.is_some() && config.choices.lock_at_process_start == LockAtProcessStart::Free;
+    let held = !in_kernel && !at_start && config.choices.image_lock(config.profile);
     let lock = (!in_kernel).then_some((process, held));
     let surroundings =
         Surroundings { apc_level: false, all_apcs_disabled: held || conditions.all_apcs_disabled };
-    image_walk(kernel, mapper, target, lock, surroundings, &mapped, name);
+    // It is the file object that says which file it is (R-FN-05).
+    let file = image.file.as_ref().or(name);
+    image_walk(kernel, mapper, target, lock, surroundings, &mapped, file);
 }
 
 /// Calls the image routines for a driver that was mapped and has not been entered. `load_name` is the name it is
@@ -84,18 +95,6 @@ pub(crate) fn driver_mapped(kernel: &Kernel, loader: &Ethread, base: usize, size
         Mapped { process: 0, base, size, properties, conflicting: false, full_name, terminated: true };
     let name = Name { nt: load_name.into(), host: None };
     image_walk(kernel, loader, None, None, Surroundings::default(), &mapped, Some(&name));
-}
-
-/// The name that older kernels have for the system's ntdll, of either architecture (R-FN-02).
-fn system_root(name: &Name<'_>) -> Option<[&'static str; 2]> {
-    let is = |path: &str| name.on_volume().eq_ignore_ascii_case(path);
-    if is(r"\Windows\System32\ntdll.dll") {
-        Some([r"\SystemRoot", r"\System32\ntdll.dll"])
-    } else if is(r"\Windows\SysWOW64\ntdll.dll") {
-        Some([r"\SystemRoot", r"\SysWOW64\ntdll.dll"])
-    } else {
-        None
-    }
 }
 
 /// `IMAGE_INFO.Properties` of an image that a source speaks of (R-II-01): a user's, unless its process is 0
@@ -124,7 +123,7 @@ fn image_walk(
     lock: Option<(&Eprocess, bool)>,
     surroundings: Surroundings,
     mapped: &Mapped<'_>,
-    name: Option<&Name<'_>>,
+    file: Option<&Name<'_>>,
 ) {
     let tables = &kernel.ps.tables;
     if tables.image.is_empty() {
@@ -135,7 +134,7 @@ fn image_walk(
             Some(parts) => arguments.image.fill(parts, mapped.terminated),
             None => std::ptr::null_mut(),
         };
-        let file = name.map(|name| ImageFile::reuse(&mut arguments.file, name).as_file_object());
+        let file = file.map(|file| ImageFile::reuse(&mut arguments.file, file).as_file_object());
         let mut lender = Lender::new(kernel, mapped.process);
         let full_name = lender.lend_string(full_name, "FullImageName");
         arguments.mapping = IMAGE_INFO_EX {

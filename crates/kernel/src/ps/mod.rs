@@ -3,11 +3,13 @@
 //! ```text
 //!   event ──▶ deliver.rs ──▶ walk.rs, image.rs ──▶ notify.rs (the tables) ──▶ driver routine
 //!                │ objects: process.rs thread.rs, by id: cid.rs       arguments.rs
+//!   beginning.rs  the images that a process begins with
 //!   set.rs     PsSet…/PsRemove… notify routines        query.rs  PsGet…, PsLookup…
 //!   block.rs   the memory that a registration takes    system_thread.rs  PsCreateSystemThread
 //! ```
 
 mod arguments;
+mod beginning;
 mod block;
 pub mod cid;
 pub mod deliver;
@@ -60,8 +62,14 @@ impl State {
 #[cfg(test)]
 mod choice_tests;
 #[cfg(test)]
+mod integrity_tests;
+#[cfg(test)]
+mod lock_tests;
+#[cfg(test)]
 mod requirement_tests;
 #[cfg(test)]
 mod telling_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unload_tests;

@@ -3,10 +3,12 @@
 use std::ptr::NonNull;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use event::{Architecture, ClientId, Name, ProcessId, Subsystem, ThreadId, Time};
 use nt_abi::NTSTATUS;
 
+use super::beginning::Begun;
 use crate::ke::Kprocess;
 use crate::ob::{self, ObjectType, Ref};
 
@@ -60,6 +62,10 @@ pub struct Eprocess {
     pub(crate) peb: AtomicU64,
     /// Where its main image is mapped; 0 until that is known.
     pub(crate) image_base: AtomicU64,
+    /// How far it has come with the images that it begins with.
+    pub(crate) begun: Begun,
+    /// Whether routines are being told of its exit, or have been: see [`Eprocess::begin_exit`].
+    exit_told: AtomicU32,
     /// A number no other process of the bench has: `PsGetProcessSequenceNumber`.
     pub(crate) sequence: u64,
     /// The primary token, made when first asked for.
@@ -68,6 +74,12 @@ pub struct Eprocess {
 
 /// Says that a process is being terminated, above the status that it ends with.
 const TERMINATING: u64 = 1 << 32;
+/// Nobody has been told of the exit of a process.
+const NOT_TOLD: u32 = 0;
+/// Routines are being told of it.
+const BEING_TOLD: u32 = 1;
+/// All have been told, and its id is nobody's.
+const ALL_TOLD: u32 = 2;
 
 static SEQUENCE: AtomicU64 = AtomicU64::new(1);
 
@@ -104,6 +116,8 @@ impl Eprocess {
             last_thread: AtomicU32::new(0),
             peb: AtomicU64::new(process.peb),
             image_base: AtomicU64::new(0),
+            begun: Begun::default(),
+            exit_told: AtomicU32::new(NOT_TOLD),
             sequence: SEQUENCE.fetch_add(1, Ordering::Relaxed),
             token: OnceLock::new(),
         };
@@ -128,6 +142,30 @@ impl Eprocess {
     pub(crate) fn set_exited(&self, status: NTSTATUS, time: Time) {
         self.exit_time.store(time.0, Ordering::Release);
         self.exit_status.store(status.0, Ordering::Release);
+    }
+
+    /// From now on routines are told of its exit, and its id is not given away.
+    pub(crate) fn begin_exit(&self) {
+        self.exit_told.store(BEING_TOLD, Ordering::Release);
+    }
+
+    /// All have been told of its exit, and the id was given up.
+    pub(crate) fn end_exit(&self) {
+        self.exit_told.store(ALL_TOLD, Ordering::Release);
+        machine::platform().wake(&self.exit_told, u32::MAX);
+    }
+
+    /// Whether routines are being told of its exit at this moment.
+    pub(crate) fn exit_is_being_told(&self) -> bool {
+        self.exit_told.load(Ordering::Acquire) == BEING_TOLD
+    }
+
+    /// Waits until all have been told of its exit (R-EXIT-06). Not for a thread that could be the one that tells.
+    pub(crate) fn wait_until_exit_is_told(&self, kernel: &crate::Kernel) {
+        while self.exit_is_being_told() {
+            machine::platform().block(&self.exit_told, BEING_TOLD, Some(Duration::from_millis(200)));
+            kernel.still_waits();
+        }
     }
 
     /// The status its creation was refused with.

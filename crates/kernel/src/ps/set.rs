@@ -1,6 +1,6 @@
 //! The nine routines by which drivers register and remove their notify routines.
 
-use event::{Body, DriverId, Family, Flavour};
+use event::{Body, DriverId, Family, Flavour, Frame};
 use export_macro::export;
 use notify::{
     Deadlock, ImageFlavour, ProcessFlavour, RegisterError, Registration, RemoveError, Request, ThreadFlavour,
@@ -65,8 +65,10 @@ pub unsafe extern "win64" fn PsSetLoadImageNotifyRoutineEx(routine: usize, flags
 #[export(irql <= APC, since = Xp)]
 pub unsafe extern "win64" fn PsRemoveLoadImageNotifyRoutine(routine: usize) -> NTSTATUS {
     let tables = &kernel().ps.tables;
-    crate::ke::lock_order::removing(routine);
-    let removed = tables.as_walker(|walker| tables.image.remove(walker, routine));
+    let removed = tables.removing(|walker| {
+        crate::ke::lock_order::removing(routine);
+        tables.image.remove(walker, routine)
+    });
     kernel().removed(Family::Image, routine, removed, |found| match found.flavour {
         ImageFlavour::Plain => Flavour::Plain,
         ImageFlavour::Ex => Flavour::Ex,
@@ -86,7 +88,7 @@ pub unsafe extern "win64" fn PsSetCreateThreadNotifyRoutineEx(kind: i32, routine
     match kind {
         0 => set_thread(routine, ThreadFlavour::NonSystem),
         1 => set_thread(routine, ThreadFlavour::Subsystems),
-        _ => STATUS_INVALID_PARAMETER,
+        _ => kernel().config.choices.unknown_thread_type(),
     }
 }
 
@@ -95,8 +97,10 @@ pub unsafe extern "win64" fn PsSetCreateThreadNotifyRoutineEx(kind: i32, routine
 #[export(irql <= APC, since = Xp)]
 pub unsafe extern "win64" fn PsRemoveCreateThreadNotifyRoutine(routine: usize) -> NTSTATUS {
     let tables = &kernel().ps.tables;
-    crate::ke::lock_order::removing(routine);
-    let removed = tables.as_walker(|walker| tables.thread.remove(walker, routine));
+    let removed = tables.removing(|walker| {
+        crate::ke::lock_order::removing(routine);
+        tables.thread.remove(walker, routine)
+    });
     kernel().removed(Family::Thread, routine, removed, |found| thread_flavour(found.flavour))
 }
 
@@ -120,8 +124,10 @@ fn set_process(routine: usize, flavour: ProcessFlavour, remove: bool) -> NTSTATU
     let tables = &kernel.ps.tables;
     if remove {
         // No integrity check here (R-REG-13).
-        crate::ke::lock_order::removing(routine);
-        let removed = tables.as_walker(|walker| tables.process.remove(walker, routine, flavour));
+        let removed = tables.removing(|walker| {
+            crate::ke::lock_order::removing(routine);
+            tables.process.remove(walker, routine, flavour)
+        });
         return kernel.removed(Family::Process, routine, removed, |found| process_flavour(found.flavour));
     }
     // The integrity check comes first: neither low pool nor a full table hides it (R-REG-12).
@@ -252,16 +258,17 @@ impl Kernel {
         &self,
         family: Family,
         routine: usize,
-        result: Result<Registration<F>, RemoveError>,
+        removal: (Result<Registration<F>, RemoveError>, Option<Vec<Frame<'static>>>),
         flavour: impl Fn(&Registration<F>) -> Flavour,
     ) -> NTSTATUS {
+        let (result, stack) = removal;
         if result.is_ok() {
             self.ps.blocks.remove(&self.ex.pool);
         }
         let (status, slot, flavour) = match &result {
             Ok(found) => (STATUS_SUCCESS, u8::try_from(found.slot).ok(), flavour(found)),
             Err(RemoveError::NotRegistered) => (self.not_registered(family), None, Flavour::Plain),
-            Err(RemoveError::Deadlock(deadlock)) => self.never_returns(deadlock),
+            Err(RemoveError::Deadlock(deadlock)) => self.never_returns(deadlock, stack),
         };
         let driver = crate::io::current_driver().unwrap_or_default();
         self.record(Body::Registration {
@@ -286,7 +293,7 @@ impl Kernel {
 
     /// A removal that waits for itself, or in a circle (R-RM-05 … R-RM-07). On Windows the thread never returns
     /// and nobody says why; here it is a stop that does.
-    fn never_returns(&self, deadlock: &Deadlock) -> ! {
+    fn never_returns(&self, deadlock: &Deadlock, stack: Option<Vec<Frame<'static>>>) -> ! {
         let after = "on Windows this thread never returns, and its process stays for ever";
         let message = if deadlock.is_self_removal() {
             format!(
@@ -296,6 +303,12 @@ impl Kernel {
         } else {
             format!("R-RM-07: {deadlock}; {after}")
         };
-        crate::ke::stop::without_bug_check(event::StopKind::Hang, &message)
+        // The stop has the stack of this thread, from the removal to the routine. Each of the others has its own.
+        for other in self.ps.tables.others_in(deadlock) {
+            let message =
+                "this removal waits in a circle with one of another thread: none of them ever returns";
+            self.finding_at(other.driver, &crate::rule::L_08, message, None, other.stack);
+        }
+        crate::ke::stop::without_bug_check_at(event::StopKind::Hang, &message, stack.unwrap_or_default())
     }
 }

@@ -392,6 +392,26 @@ mod tests {
     }
 
     #[test]
+    fn r_exit_07_routines_of_type_non_system_are_told_of_them_when_chosen() {
+        let told = |config| {
+            with_kernel(config, |kernel, _| {
+                let routine = (notify as *const ()).expose_provenance();
+                let flavour = notify::ThreadFlavour::NonSystem;
+                let request = notify::Request { routine, flavour, flags: 0, owner: u64::MAX };
+                kernel.ps.tables.thread.register(request).unwrap();
+                join(&create(returns, 3));
+                std::mem::take(&mut *SEEN.lock().unwrap())
+            })
+        };
+        assert_eq!(told(Config::default()), ["returns 3"]);
+        let mut chosen = Config::default();
+        chosen.choices.set("non-system-kernel-threads", "told").unwrap();
+        assert_eq!(told(chosen), ["notify 1", "returns 3"]);
+        chosen.choices.set("non-system-exit", "told").unwrap();
+        assert_eq!(told(chosen), ["notify 1", "returns 3", "notify 0"]);
+    }
+
+    #[test]
     fn the_thread_that_loads_drivers_cannot_be_terminated() {
         with_kernel(Config::default(), |_, records| {
             let stop = stops(records, || {

@@ -10,7 +10,7 @@ use super::choice_tests::choosing;
 use super::process::Eprocess;
 use super::set::*;
 use crate::ke::region::{KeAreAllApcsDisabled, KeAreApcsDisabled};
-use crate::testing::{stops, with_kernel};
+use crate::testing::with_kernel;
 use crate::{Config, Kernel};
 
 /// What the routines of these tests were told.
@@ -50,7 +50,8 @@ fn about(process: usize, info: *const PS_CREATE_NOTIFY_INFO) -> String {
         Some(info) => {
             let parent = info.ParentProcessId.addr();
             let (name, line) = (text(info.ImageFileName), text(info.CommandLine));
-            format!("create {process} of {parent} flags {:#x} {name} {line:?}", info.Flags)
+            let file = if info.FileObject.is_null() { " without a file" } else { "" };
+            format!("create {process} of {parent} flags {:#x} {name} {line:?}{file}", info.Flags)
         }
     }
 }
@@ -90,10 +91,6 @@ unsafe extern "win64" fn image(name: *const UNICODE_STRING, process: usize, info
     // SAFETY: valid during the call.
     let properties = unsafe { (*info).Properties };
     see(format!("{process} {properties:#x} {}", text(name)));
-}
-
-unsafe extern "win64" fn image_context(_: usize, _: usize, _: usize) {
-    see(context());
 }
 
 fn processes(kernel: &Kernel, routine: usize, flavour: ProcessFlavour) {
@@ -168,6 +165,11 @@ fn r_pci_08_r_pci_09_pico_processes_are_for_the_ex2_form() {
         processes(kernel, address!(ex), ProcessFlavour::Ex);
         processes(kernel, address!(ex2), ProcessFlavour::Ex2);
         threads(kernel);
+        // File and names may be unknown, which is said with NULL.
+        let nameless = Process { subsystem: Subsystem::Wsl, image: None, command_line: None, ..process() };
+        kernel.deliver_event(&create(nameless));
+        kernel.deliver_event(&exit());
+        assert_eq!(seen(), [r#"ex2 create 200 of 96 flags 0x2 - "-" without a file"#, "ex2 exit 200"]);
         let image = Some(Name::from_unix("/bin/ls"));
         let command_line = Some("ls\0-l\0".into());
         let pico = Process { subsystem: Subsystem::Wsl, image, command_line, ..process() };
@@ -240,6 +242,15 @@ fn c6_a_process_that_inherits_nothing_has_its_parent_or_none() {
     assert_eq!(parent(null), ["0", "96"]);
 }
 
+#[test]
+fn r_img_01_an_image_in_the_system_process_is_a_program_s_and_not_the_kernel_s() {
+    for profile in Profile::ALL {
+        let image = Image { process: ProcessId::SYSTEM, ..maps(r"\Device\HarddiskVolume1\a.dll") };
+        let told = told_of_images(Config { profile, ..Config::default() }, &[image]);
+        assert!(told[0].starts_with("4 0x403 "), "{profile}: {told:?}");
+    }
+}
+
 /// Where thread routines are told of a thread's life.
 fn thread_life(config: Config, conditions: Conditions) -> Vec<String> {
     with_kernel(config, |kernel, records| {
@@ -267,6 +278,14 @@ fn r_exit_05_c9_thread_routines_are_called_where_they_want() {
     let on_it = choosing(Profile::default(), "thread-create-context", "new-thread");
     let moved = usual.map(|line| line.replace("in 100.104", "in 200.204"));
     assert_eq!(thread_life(on_it, Conditions::default()), moved);
+}
+
+#[test]
+fn r_exit_05_routines_of_type_non_system_hear_of_exits_when_chosen() {
+    let told = thread_life(choosing(Profile::default(), "non-system-exit", "told"), Conditions::default());
+    assert_eq!(told.len(), 6);
+    assert_eq!(told[5], "subsystems 204 0 in 200.204 irql 0 apcs (1, 0)");
+    assert_eq!(told[4], "non-system 204 0 in 200.204 irql 0 apcs (1, 0)");
 }
 
 #[test]
@@ -303,31 +322,6 @@ fn r_ctx_07_the_level_of_the_call_is_the_one_to_return_at() {
         assert_eq!(checks, [(0xC8, [0x2_0102, 2, 0, 0])]);
         assert_eq!(machine::irql::current(), machine::Irql::PASSIVE);
     });
-}
-
-#[test]
-fn r_ctx_02_r_lock_04_all_apcs_are_off_when_asked_for_and_under_the_lock() {
-    let contexts = |config, conditions| {
-        with_kernel(config, |kernel, _| {
-            images(kernel, address!(image_context), 0);
-            kernel.deliver_event(&create(process()));
-            for image in [
-                maps(r"\Device\HarddiskVolume3\app\a.exe"),
-                maps(r"\Device\HarddiskVolume3\WINDOWS\system32\NTDLL.DLL"),
-                maps(r"\Device\HarddiskVolume3\app\b.dll"),
-                Image { process: ProcessId(0), ..maps(r"\SystemRoot\System32\drivers\c.sys") },
-            ] {
-                kernel.deliver_event(&Event { conditions, ..load(image) });
-            }
-            seen().iter().map(|what| what.ends_with("irql 0 apcs (1, 1)")).collect::<Vec<_>>()
-        })
-    };
-    let all_off = Conditions { all_apcs_disabled: true, ..Conditions::default() };
-    assert_eq!(contexts(Config::default(), Conditions::default()), [false; 4]);
-    assert_eq!(contexts(Config::default(), all_off), [true; 4]);
-    // R-LOCK-03: executable and ntdll are told of when the first thread starts, and drivers are nobody's.
-    let win7 = Config { profile: Profile::Win7Sp1, ..Config::default() };
-    assert_eq!(contexts(win7, Conditions::default()), [false, false, true, false]);
 }
 
 /// What image routines are told of some images of one process.
@@ -405,11 +399,13 @@ fn r_ii_01_r_ii_02_c12_properties_by_profile() {
 #[test]
 fn r_img_01_what_cannot_be_executed_is_announced_to_nobody() {
     for profile in Profile::ALL {
-        let quiet = [
-            Image { mapping: Mapping::NoExecute, ..maps(r"\a") },
-            Image { mapping: Mapping::Data, ..maps(r"\a") },
-        ];
-        assert!(told_of_images(Config { profile, ..Config::default() }, &quiet).is_empty(), "{profile}");
+        let told = |mapping| {
+            let image = Image { mapping, ..maps(r"\a") };
+            told_of_images(Config { profile, ..Config::default() }, &[image]).len()
+        };
+        assert_eq!(told(Mapping::Data), 0, "{profile}");
+        // Windows 7 has no such mapping: what asks for one elsewhere is an image like any other there.
+        assert_eq!(told(Mapping::NoExecute), usize::from(profile < Profile::Win81), "{profile}");
     }
     // Each mapping is told, also of what is mapped already.
     assert_eq!(told_of_images(Config::default(), &[maps(r"\a"), maps(r"\a")]).len(), 2);
@@ -439,67 +435,6 @@ fn r_pci_03_names_end_with_a_nul_unless_asked_otherwise() {
     });
 }
 
-unsafe extern "win64" fn allocates(_: usize, _: usize, _: usize) {
-    let me = std::ptr::without_provenance_mut(usize::MAX);
-    let (mut base, mut size) = (0, 4096);
-    // SAFETY: variables of the test.
-    unsafe {
-        crate::mm::virtual_memory::ZwAllocateVirtualMemory(
-            me,
-            &raw mut base,
-            0,
-            &raw mut size,
-            MEM_COMMIT,
-            PAGE_READWRITE,
-        )
-    };
-    see("came back".into());
-}
-
-#[test]
-fn r_lock_01_user_memory_under_the_lock_never_returns() {
-    let win7 = Config { profile: Profile::Win7Sp1, ..Config::default() };
-    with_kernel(win7, |kernel, records| {
-        images(kernel, address!(allocates), 0);
-        kernel.deliver_event(&create(process()));
-        // R-LOCK-03: not at the start of the first thread, where no lock is held.
-        kernel.deliver_event(&load(maps(r"\Device\HarddiskVolume3\app\a.exe")));
-        kernel.deliver_event(&load(maps(r"\Device\HarddiskVolume3\Windows\System32\ntdll.dll")));
-        assert_eq!(seen(), ["came back", "came back"]);
-        let stop = stops(records, || {
-            kernel.deliver_event(&load(maps(r"\Device\HarddiskVolume3\app\b.dll")));
-        });
-        assert_eq!(stop.kind, StopKind::Hang);
-        assert!(stop.message.starts_with("L-06: ZwAllocateVirtualMemory"), "{}", stop.message);
-        assert!(seen().is_empty());
-    });
-}
-
-#[test]
-fn r_lock_02_c7_since_windows_8_it_comes_back() {
-    let back = |config| {
-        with_kernel(config, |kernel, _| {
-            images(kernel, address!(allocates), 0);
-            kernel.deliver_event(&create(process()));
-            kernel.deliver_event(&load(maps(r"\app\a.exe")));
-            let act = || {
-                kernel.deliver_event(&load(maps(r"\app\b.dll")));
-            };
-            let outcome = machine::call::run_abandonable(act);
-            if outcome.is_err() {
-                machine::stop::stop_was_caught();
-            }
-            seen().len()
-        })
-    };
-    let name = "user-memory-in-image-routine";
-    for profile in Profile::ALL.into_iter().filter(|&profile| profile >= Profile::Win81) {
-        assert_eq!(back(Config { profile, ..Config::default() }), 2, "{profile}");
-    }
-    assert_eq!(back(choosing(Profile::Win7Sp1, name, "warn")), 2);
-    assert_eq!(back(choosing(Profile::Win11_24H2, name, "deadlock")), 1);
-}
-
 #[test]
 fn r_veto_09_c13_the_first_thread_of_a_refused_process() {
     let told = |config| {
@@ -520,6 +455,31 @@ fn r_veto_09_c13_the_first_thread_of_a_refused_process() {
     assert_eq!(told(Config::default()), 0);
     // Its creation to three, its exit to two; no image either way (R-VETO-08).
     assert_eq!(told(choosing(Profile::default(), "refused-thread", "told")), 5);
+}
+
+/// What is told of a refused process, from its creation to its exit.
+fn of_a_refused_process(config: Config) -> Vec<String> {
+    with_kernel(config, |kernel, _| {
+        processes(kernel, address!(refuses), ProcessFlavour::Ex);
+        processes(kernel, address!(ex), ProcessFlavour::Ex);
+        images(kernel, address!(image), 0);
+        assert!(kernel.deliver_event(&create(process())).is_some());
+        for event in [load(maps(r"\a")), exit()] {
+            assert!(kernel.deliver_event(&event).is_none());
+        }
+        let left = kernel.ps.cid.lookup::<Eprocess>(200, &super::process::PROCESS_TYPE);
+        assert!(left.is_none(), "it is gone, whoever was told");
+        seen().iter().map(|what| what.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect()
+    })
+}
+
+#[test]
+fn r_veto_07_r_veto_08_c13_exit_and_images_of_a_refused_process_are_told_as_chosen() {
+    assert_eq!(of_a_refused_process(Config::default()), ["ex create", "ex exit"]);
+    let silent = choosing(Profile::default(), "refused-exit", "silent");
+    assert_eq!(of_a_refused_process(silent), ["ex create"]);
+    let images = choosing(Profile::default(), "refused-images", "told");
+    assert_eq!(of_a_refused_process(images), ["ex create", "200 0x403", "ex exit"]);
 }
 
 #[test]

@@ -130,9 +130,7 @@ impl<'a> OnProcessor<'a> {
         if word.compare_exchange(FREE, TAKEN, Ordering::Acquire, Ordering::Relaxed).is_err() {
             while word.swap(WAITED, Ordering::Acquire) != FREE {
                 machine::platform().block(word, WAITED, Some(Duration::from_millis(200)));
-                // The watchdog sees that this processor waits for another one, whose routine is the one to blame.
-                let running = kernel.recorder.running(None);
-                kernel.recorder.running(running);
+                kernel.still_waits();
             }
         }
         Self(Some(thread))
@@ -146,6 +144,14 @@ impl Drop for OnProcessor<'_> {
         {
             machine::platform().wake(&thread.occupied, 1);
         }
+    }
+}
+
+impl crate::Kernel {
+    /// The watchdog sees that this processor waits for another one, whose routine is the one to blame.
+    pub(super) fn still_waits(&self) {
+        let running = self.recorder.running(None);
+        self.recorder.running(running);
     }
 }
 

@@ -13,7 +13,9 @@ use super::lend::Lender;
 use super::process::Eprocess;
 use super::set::owner_of;
 use super::thread::{Ethread, OnProcessor};
-use crate::choices::{ParentWithoutInheritance, ThreadCreateContext, ThreadRoutineIrql};
+use crate::choices::{
+    NonSystemExit, NonSystemKernelThreads, ParentWithoutInheritance, ThreadCreateContext, ThreadRoutineIrql,
+};
 use crate::io::file::ImageFile;
 use crate::ke::region::{ApcDisable, CriticalRegion, GuardedRegion};
 use crate::ke::{lock_order, stack_use};
@@ -171,16 +173,21 @@ pub(crate) fn thread_created(kernel: &Kernel, creator: &Ethread, thread: &Ethrea
         ThreadCreateContext::NewThread => thread,
     };
     thread_walk(kernel, context, thread, true, conditions, |flavour| flavour != ThreadFlavour::NonSystem);
-    if !thread.system {
+    // Type NonSystem hears of no system thread, as its name says (R-EXIT-07).
+    let choices = &kernel.config.choices;
+    if !thread.system || choices.non_system_kernel_threads == NonSystemKernelThreads::Told {
         let on_it = |flavour| flavour == ThreadFlavour::NonSystem;
         thread_walk(kernel, thread, thread, true, conditions, on_it);
     }
 }
 
 /// Calls the thread routines for a thread that exits, on that thread. Type NonSystem is told of starts only
-/// (R-EXIT-05).
+/// (R-EXIT-05), unless chosen.
 pub(crate) fn thread_exited(kernel: &Kernel, thread: &Ethread, conditions: Conditions) {
-    let told = |flavour| flavour != ThreadFlavour::NonSystem;
+    let choices = &kernel.config.choices;
+    let heard = !thread.system || choices.non_system_kernel_threads == NonSystemKernelThreads::Told;
+    let non_system = heard && choices.non_system_exit == NonSystemExit::Told;
+    let told = |flavour| non_system || flavour != ThreadFlavour::NonSystem;
     thread_walk(kernel, thread, thread, false, conditions, told);
 }
 

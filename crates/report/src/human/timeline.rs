@@ -363,6 +363,9 @@ impl Timeline<'_> {
             Some(name) => self.paper.put_short(PLAIN, name.for_people()),
             None => self.paper.put(FAINT, "(no name)"),
         }
+        if let Some(file) = &image.file {
+            self.paper.put(FAINT, &format!("  now {}", file.for_people()));
+        }
         if image.conflicting {
             self.paper.put(FAINT, &format!("  {}, conflicting", words::architecture(image.architecture)));
         }

@@ -243,7 +243,11 @@ pub(super) struct File<'a> {
 #[derive(Serialize)]
 pub(super) struct Image<'a> {
     #[serde(flatten)]
-    pub(super) file: File<'a>,
+    pub(super) name: File<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) file: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) file_nt: Option<&'a str>,
     pub(super) base: Address,
     pub(super) size: u64,
     pub(super) architecture: &'static str,

@@ -208,7 +208,9 @@ fn linux(process: ProcessId, live: bool) -> Option<u32> {
 fn of_image<'a>(image: &'a Image<'a>) -> line::Image<'a> {
     let signed = image.signature != event::Signature::default();
     line::Image {
-        file: file(image.name.as_ref()),
+        name: file(image.name.as_ref()),
+        file: image.file.as_ref().map(Name::for_people),
+        file_nt: image.file.as_ref().map(|file| &*file.nt),
         base: Address(image.base),
         size: image.size,
         architecture: words::architecture(image.architecture),

@@ -105,9 +105,11 @@ fn image() -> BoxedStrategy<Image<'static>> {
     let place = (any::<u64>(), any::<u64>(), any::<bool>(), any::<bool>());
     let mapping = prop_oneof![Just(Mapping::Image), Just(Mapping::NoExecute), Just(Mapping::Data)];
     let signature = (any::<u8>(), any::<u8>()).prop_map(|(level, kind)| Signature { level, kind });
-    (process(), option::of(name()), architecture(), place, mapping, signature)
-        .prop_map(|(process, name, architecture, (base, size, partial, conflicting), mapping, signature)| {
-            Image { process, name, base, size, architecture, partial, conflicting, mapping, signature }
+    let names = (option::of(name()), option::of(name()));
+    (process(), names, architecture(), place, mapping, signature)
+        .prop_map(|(process, (name, file), architecture, place, mapping, signature)| {
+            let (base, size, partial, conflicting) = place;
+            Image { process, name, file, base, size, architecture, partial, conflicting, mapping, signature }
         })
         .boxed()
 }

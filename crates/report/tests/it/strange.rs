@@ -104,9 +104,19 @@ fn what_is_unusual_is_said_and_what_is_usual_is_not() {
         told(process(Subsystem::Win32, false), Conditions::default()),
         told(image(Mapping::Image, Signature::default()), Conditions::default()),
     ];
+    let renamed = EventKind::ImageLoad(Image {
+        process: ProcessId(400),
+        name: Some(Name::from_unix("/tmp/old")),
+        file: Some(Name::from_unix("/tmp/new")),
+        ..Image::default()
+    });
+    let renamed = lines(&[told(renamed, Conditions::default())], false);
     let written = lines(&records, false);
     let validator = validator();
-    assert!(written.iter().all(|line| validator.is_valid(line)), "{written:?}");
+    assert!(written.iter().chain(&renamed).all(|line| validator.is_valid(line)), "{written:?}");
+    assert_eq!((&renamed[0]["image"], &renamed[0]["file"]), (&"/tmp/old".into(), &"/tmp/new".into()));
+    assert_eq!(renamed[0]["file_nt"], r"\Device\HarddiskVolume1\tmp\new");
+    assert!(written[3].get("file").is_none());
     assert_eq!((&written[0]["subsystem"], &written[0]["inherits_no_handles"]), (&"wsl".into(), &true.into()));
     assert_eq!(
         written[0]["conditions"].to_string(),

@@ -224,6 +224,8 @@ pub struct Map {
     pub process: At<String>,
     /// The file. Left out: its name cannot be found out (routines get NULL).
     pub image: Option<String>,
+    /// What the file is called by now, where that name is stale: the file object has this one. Not for kernel images.
+    pub file: Option<String>,
     /// The process that maps it, for a remote view; its own when left out.
     pub by: Option<At<String>>,
     /// How it is mapped.
@@ -260,7 +262,8 @@ pub enum MapAs {
     /// As an executable image.
     #[default]
     Image,
-    /// As an image that cannot be executed (SEC_IMAGE_NO_EXECUTE): nobody is told.
+    /// As an image that cannot be executed (SEC_IMAGE_NO_EXECUTE): nobody is told, but under Windows 7, which maps it as
+    /// an executable image.
     NoExecute,
     /// As data: nobody is told.
     Data,

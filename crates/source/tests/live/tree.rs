@@ -108,6 +108,75 @@ fn others_go_on_while_an_answer_takes_its_time() {
 }
 
 #[test]
+fn r_race_02_what_becomes_of_a_process_while_its_creation_is_told_is_told_afterwards() {
+    if !may_trace() {
+        return;
+    }
+    use event::{Event, EventKind, ProcessId};
+    use nix::{sys::signal, unistd::Pid};
+    use source::{Delivery, Recipient, Reply, Ticket};
+    use std::time::Duration;
+
+    /// Kills `true` while its creation is told, and takes its time after that has had its effect.
+    #[derive(Default)]
+    struct Killer {
+        victim: Option<(ProcessId, Pid)>,
+        told: bool,
+        waits: u32,
+        log: Vec<&'static str>,
+    }
+    /// Whether a task has been killed, as far as Linux is concerned.
+    fn is_killed(pid: Pid) -> bool {
+        const SIGNALED: u64 = 0x400;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let flags = stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(6)?.parse::<u64>().ok());
+        flags.is_none_or(|flags| flags & SIGNALED != 0)
+    }
+    impl Recipient for Killer {
+        fn deliver(&mut self, batch: &[Event<'_>]) -> Delivery {
+            let mut created = false;
+            for event in batch {
+                let of_victim = self.victim.is_some_and(|(victim, _)| victim == event.process());
+                match &event.kind {
+                    EventKind::ProcessCreate(process)
+                        if process.image.as_ref().unwrap().file_name() == "true" =>
+                    {
+                        let linux = i32::try_from(process.process.to_linux().unwrap()).unwrap();
+                        self.victim = Some((process.process, Pid::from_raw(linux)));
+                        self.log.push("create");
+                        created = true;
+                    }
+                    EventKind::ThreadExit(_) if of_victim => self.log.push("thread exit"),
+                    EventKind::ProcessExit(_) if of_victim => self.log.push("exit"),
+                    _ => {}
+                }
+            }
+            if created {
+                signal::kill(self.victim.unwrap().1, signal::Signal::SIGKILL).unwrap();
+                return Delivery::Pending(Ticket(7));
+            }
+            Delivery::Done(Reply::default())
+        }
+        fn finished(&mut self, wait: Duration) -> Option<(Ticket, Delivery)> {
+            std::thread::sleep(wait);
+            let (_, pid) = self.victim.filter(|_| !self.told)?;
+            self.waits += u32::from(is_killed(pid) && !wait.is_zero());
+            // The tracer has looked often enough to have heard of it.
+            self.told = self.waits > 50;
+            self.told.then(|| {
+                self.log.push("told");
+                (Ticket(7), Delivery::Done(Reply::default()))
+            })
+        }
+    }
+    let mut killer = Killer::default();
+    let command = source::live::Command::new("sh", ["-c", "/bin/true; [ $? = 137 ] && exit 6"]);
+    let outcome = source::live::run(&command, &mut killer, source::live::Options::default()).unwrap();
+    assert_eq!(outcome.ending, Ending::Code(6));
+    assert_eq!(killer.log, ["create", "told", "thread exit", "exit"]);
+}
+
+#[test]
 fn a_command_goes_on_when_nobody_listens_any_more() {
     if !may_trace() {
         return;

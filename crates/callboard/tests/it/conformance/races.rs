@@ -17,8 +17,8 @@ fn r_reg_10_r_rm_01_r_race_01_races_conform_on_every_profile() {
         }
         let said = suite.end();
         assert_eq!(said.note("processes"), PROCESSES);
-        said.passes(33).covers(&[
-            "R-RACE-02",
+        said.passes(37).covers(&[
+            "S-PROCEX-4",
             "R-REG-10",
             "R-RM-01",
             "R-RM-02",

@@ -1,5 +1,7 @@
 //! What a process routine is given (R-CB, R-PCI).
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use super::*;
 use crate::ps::query::*;
 
@@ -78,6 +80,43 @@ fn r_cb_04_ids_can_be_looked_up_in_calls_and_not_after_them() {
         exit(kernel, 200, STATUS_SUCCESS);
         assert_eq!(look_up(200).0, NTSTATUS(0xC000_000B_u32.cast_signed()));
         assert_eq!(look_up(204).1, NTSTATUS(0xC000_000D_u32.cast_signed()));
+    });
+}
+
+/// Where the structure was.
+static KEPT: AtomicUsize = AtomicUsize::new(0);
+
+/// Keeps the structure that it is given.
+fn keep<T>(structure: &T) {
+    KEPT.store(std::ptr::from_ref(structure).expose_provenance(), Relaxed);
+}
+
+/// What is in the structure after the call: its first so many units.
+fn kept(units: usize) -> Vec<u16> {
+    let at = std::ptr::with_exposed_provenance::<u16>(KEPT.load(Relaxed));
+    // SAFETY: the processor's arguments, which are used again for each event and live as long as it.
+    (0..units).map(|unit| unsafe { at.add(unit).read_volatile() }).collect()
+}
+
+#[test]
+fn r_pci_01_r_ii_05_nothing_of_the_structures_is_left_after_the_call() {
+    with_kernel(|kernel, _| {
+        watch_processes(kernel, |slot, _, _, info| {
+            if let (1, Some(info)) = (slot, info) {
+                keep(info);
+            }
+        });
+        watch_images(kernel, 0, |slot, _, _, info| {
+            if slot == 1 {
+                keep(info);
+            }
+        });
+        create(kernel, a_process(200));
+        let units = size_of::<PS_CREATE_NOTIFY_INFO>() / 2;
+        assert_eq!(kept(units), vec![0xDEAD; units]);
+        map(kernel, only_thread(200), an_image(200));
+        let units = size_of::<IMAGE_INFO>() / 2;
+        assert_eq!(kept(units), vec![0xDEAD; units]);
     });
 }
 

@@ -1,6 +1,7 @@
 //! What an image routine is given, and which images it hears of (R-II, R-FN, R-IMG, R-WOW).
 
 use super::*;
+use crate::flt::name::{FltGetFileNameInformationUnsafe, FltReleaseFileNameInformation};
 use crate::ps::driver_mapped;
 
 /// The structure around what a routine is given.
@@ -65,6 +66,42 @@ fn r_fn_01_a_name_that_is_not_known_is_null() {
         });
         map(kernel, CREATOR, Image { name: None, ..an_image(100) });
         assert_eq!(seen(), ["0 NULL 100 true", "1 NULL 100 true"]);
+    });
+}
+
+/// What a filter calls the file behind a file object.
+fn name_of_file(info: &mut IMAGE_INFO) -> String {
+    let options = FLT_FILE_NAME_NORMALIZED | FLT_FILE_NAME_QUERY_DEFAULT;
+    let mut information = std::ptr::null_mut();
+    // SAFETY: routines called as a driver would, with the file object it was given; the reference is given up.
+    unsafe {
+        let (file, none) = (extended(info).FileObject, std::ptr::null_mut());
+        let status = FltGetFileNameInformationUnsafe(file, none, options, &mut information);
+        if !status.is_success() {
+            return status.to_string();
+        }
+        let name = crate::rtl::text_of(&(*information).Name);
+        FltReleaseFileNameInformation(information);
+        name
+    }
+}
+
+#[test]
+fn r_fn_05_r_ii_04_the_name_may_be_stale_and_the_file_object_leads_to_the_file() {
+    with_kernel(|kernel, _| {
+        watch_images(kernel, 0, |slot, name, _, info| {
+            let file = name_of_file(info);
+            if slot == 0 {
+                see(format!("{} is {file}", text(name)));
+            }
+        });
+        create(kernel, a_process(200));
+        let old = Some(Name::from_unix("/tmp/old"));
+        map(kernel, only_thread(200), Image { name: old.clone(), ..an_image(200) });
+        let file = Some(Name::from_unix("/tmp/new"));
+        map(kernel, only_thread(200), Image { name: old, file, ..an_image(200) });
+        let (old, new) = (r"\Device\HarddiskVolume1\tmp\old", r"\Device\HarddiskVolume1\tmp\new");
+        assert_eq!(seen(), [format!("{old} is {old}"), format!("{old} is {new}")]);
     });
 }
 

@@ -1,7 +1,10 @@
 //! When routines are called, in which context, and what is there at an exit (R-CTX, R-ORD, R-EXIT, R-RACE).
 
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
 use super::*;
 use crate::ke::region::*;
+use crate::ob::reference::ObReferenceObjectByHandle;
 use crate::ps::query::*;
 
 fn context() -> String {
@@ -149,7 +152,7 @@ fn r_exit_06_ids_are_taken_until_the_last_exit_call_has_returned() {
 }
 
 #[test]
-fn r_exit_01_the_process_is_current_and_its_handles_are_there_in_its_exit_call() {
+fn r_exit_01_the_process_is_current_in_its_exit_call() {
     with_kernel(|kernel, _| {
         watch_processes(kernel, |slot, process, _, info| {
             if slot == 0 && info.is_none() {
@@ -161,6 +164,102 @@ fn r_exit_01_the_process_is_current_and_its_handles_are_there_in_its_exit_call()
         create(kernel, a_process(200));
         exit(kernel, 200, STATUS_SUCCESS);
         assert_eq!(seen(), ["true"]);
+    });
+}
+
+/// A handle in the table of the process that exits.
+static HANDLE: AtomicUsize = AtomicUsize::new(0);
+
+/// What that handle names now, for whoever runs in the process.
+fn look_up_handle() -> NTSTATUS {
+    let (handle, mut found) = (std::ptr::without_provenance_mut(HANDLE.load(SeqCst)), std::ptr::null_mut());
+    let none = std::ptr::null_mut();
+    // SAFETY: a kernel routine called as a driver would; the reference is given up.
+    unsafe {
+        let status = ObReferenceObjectByHandle(handle, 0, None, 0, &mut found, none);
+        if status.is_success() {
+            crate::ob::reference::ObfDereferenceObject(found);
+        }
+        status
+    }
+}
+
+#[test]
+fn r_exit_01_handles_are_there_while_routines_are_told_and_not_after_them() {
+    with_kernel(|kernel, _| {
+        watch_processes(kernel, |slot, _, _, info| {
+            if info.is_none() {
+                see(format!("{slot} {}", look_up_handle()));
+            }
+        });
+        create(kernel, a_process(200));
+        let object = kernel.ps.system.0.clone().erase();
+        let handle = kernel.ob.handles.insert_into(200, false, object, 0x1000, 0);
+        HANDLE.store(handle.addr(), SeqCst);
+        exit(kernel, 200, STATUS_SUCCESS);
+        assert_eq!(seen(), [format!("0 {STATUS_SUCCESS}"), format!("1 {STATUS_SUCCESS}")]);
+        assert_eq!(kernel.ob.handles.count_of(200), 0, "and then they are closed");
+    });
+}
+
+/// Whether the process with that id is the one that a routine is told of.
+fn has_its_id(process: &Eprocess) -> bool {
+    let found = crate::kernel().ps.cid.lookup::<Eprocess>(process.id.0, &crate::ps::process::PROCESS_TYPE);
+    found.is_some_and(|found| std::ptr::eq(&raw const *found, process))
+}
+
+#[test]
+fn r_exit_06_an_id_is_not_given_away_while_its_exit_is_told() {
+    with_kernel(|kernel, _| {
+        watch_processes(kernel, |slot, process, id, info| {
+            if slot == 0 && info.is_none() {
+                // Something makes a process of this id in the middle of it.
+                create(crate::kernel(), a_process(200));
+            }
+            see(format!("{slot} {id} {} {}", info.is_some(), has_its_id(process)));
+        });
+        create(kernel, a_process(200));
+        assert_eq!(seen(), ["0 200 true true", "1 200 true true"]);
+        exit(kernel, 200, STATUS_SUCCESS);
+        let told = seen();
+        assert_eq!(told[2..], ["0 200 false true", "1 200 false true"], "{told:?}");
+        assert_eq!(look_up(200).0, STATUS_INVALID_CID);
+    });
+}
+
+/// Set once another processor has been asked to make the process of that id.
+static ASKED: AtomicUsize = AtomicUsize::new(0);
+
+#[test]
+fn r_exit_06_another_processor_waits_with_the_id_until_all_have_been_told() {
+    with_kernel(|kernel, _| {
+        ASKED.store(0, SeqCst);
+        watch_processes(kernel, |slot, process, _, info| {
+            if slot == 0 && info.is_none() && ASKED.swap(1, SeqCst) == 0 {
+                let other = crate::testing::on_another_processor(crate::kernel(), || {
+                    ASKED.store(2, SeqCst);
+                    create(crate::kernel(), Process { parent: ProcessId(97 * 4), ..a_process(200) });
+                    ASKED.store(3, SeqCst);
+                });
+                while ASKED.load(SeqCst) < 2 {
+                    std::thread::yield_now();
+                }
+                drop(other);
+                for _ in 0..1000 {
+                    std::thread::yield_now();
+                }
+            }
+            see(format!("{slot} {} {}", info.is_some(), has_its_id(process)));
+        });
+        create(kernel, a_process(200));
+        exit(kernel, 200, STATUS_SUCCESS);
+        while ASKED.load(SeqCst) != 3 {
+            std::thread::yield_now();
+        }
+        let order =
+            ["0 true true", "1 true true", "0 false true", "1 false true", "0 true true", "1 true true"];
+        assert_eq!(seen(), order);
+        assert_eq!(look_up(200).0, STATUS_SUCCESS);
     });
 }
 
