@@ -354,8 +354,7 @@ impl Kernel {
                 driver.name, left.slot
             );
             let address = left.routine as u64;
-            // R-UNL-02, R-UNL-03: code that is executed where there is none any more.
-            let check = (0xCE, [address, 0x10, address, 0]);
+            let check = crate::ke::stop::unloaded_code(address);
             let routine = crate::ke::stop::frame_at(address);
             self.finding_at(Some(driver.id), &crate::rule::L_18, &message, Some(check), vec![routine]);
         }

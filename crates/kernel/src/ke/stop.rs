@@ -3,7 +3,7 @@
 use event::{Body, Frame, Registers, Stop, StopKind};
 use machine::supervisor::{Access, Origin};
 use machine::{BugCheck, Irql};
-use nt_abi::{CONTEXT, EXCEPTION_RECORD};
+use nt_abi::{CONTEXT, EXCEPTION_RECORD, Profile};
 
 use crate::choices::UnloadedCodeAccess;
 use crate::{Kernel, kernel};
@@ -99,16 +99,25 @@ fn access_violation(record: &EXCEPTION_RECORD) -> Option<(bool, usize)> {
     is_one.then(|| (record.ExceptionInformation[0] == 1, record.ExceptionInformation[1]))
 }
 
+/// The bug check that a call of code at `address` ends in when its driver is unloaded (R-UNL-02, R-UNL-03). 0 where
+/// nobody knows which code it will be.
+pub(crate) fn unloaded_code(address: u64) -> (u32, [u64; 4]) {
+    (0xCE, [address, unloaded_access(Access::Execute), address, 0])
+}
+
 /// How an access to unloaded code is written in bug check 0xCE (C8).
-pub(super) fn unloaded_access(access: Access) -> u64 {
+fn unloaded_access(access: Access) -> u64 {
     match kernel().config.choices.unloaded_code_access {
         UnloadedCodeAccess::Execute => encoded(access),
         UnloadedCodeAccess::Documented => u64::from(access == Access::Write),
     }
 }
 
-/// How Windows 10 and later write an access in bug check 0x50 on x64.
+/// How an access is written in bug check 0x50 on x64: what is executed has a number of its own since Windows 10.
 fn encoded(access: Access) -> u64 {
+    if kernel().config.profile < Profile::Win10_1507 {
+        return u64::from(access == Access::Write);
+    }
     match access {
         Access::Read => 0,
         Access::Write => 2,
