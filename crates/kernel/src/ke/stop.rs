@@ -294,7 +294,7 @@ pub(crate) fn driver_stack() -> Vec<Frame<'static>> {
     }
     let mut here = CONTEXT::default();
     machine::seh::context::capture_here(&mut here);
-    named(&machine::seh::walk::stack(&here))
+    named(&machine::seh::walk::stack_of_captured(&here))
 }
 
 /// A stack as reports show it.
