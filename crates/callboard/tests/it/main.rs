@@ -28,6 +28,7 @@ mod loads;
 mod other;
 mod pool;
 mod profiles;
+mod references;
 mod requirements;
 mod rules;
 mod stack;

@@ -160,8 +160,7 @@ impl Kernel {
         if stop.exception.is_some() && crate::ps::follows_poison(&stop.registers.general) {
             let stack = named(&stop.stack);
             self.finding_at(driver, &crate::rule::L_15, POISON_FOLLOWED, None, stack);
-            message.push_str("; ");
-            message.push_str(POISON_FOLLOWED);
+            message.push_str(&format!("; {POISON_FOLLOWED} (L-15)"));
         }
         if (stop.code, stop.parameters[0]) == DOUBLE_FAULT {
             super::stack_use::used_up(named(&stop.stack));
@@ -228,7 +227,13 @@ fn touched(exception: &machine::stop::StopException) -> String {
         8 => "executing",
         _ => return String::new(),
     };
-    let hint = if address < 0x1_0000 { ", a null pointer or a field of one: test it before use" } else { "" };
+    let hint = if address < 0x1_0000 {
+        ", a null pointer or a field of one: test it before use (L-16)"
+    } else if crate::rule::call::running_routine().is_some() && crate::mm::probe::is_user(address, 1) {
+        ", memory of user mode, which may be gone at any moment: touch it under __try only (L-07)"
+    } else {
+        ""
+    };
     format!(", {how} {address:#x}{hint}")
 }
 
@@ -322,7 +327,7 @@ pub(crate) fn driver_stack() -> Vec<Frame<'static>> {
     }
     let mut here = CONTEXT::default();
     machine::seh::context::capture_here(&mut here);
-    named(&machine::seh::walk::stack(&here))
+    named(&machine::seh::walk::stack_of_captured(&here))
 }
 
 /// A stack as reports show it.
