@@ -79,6 +79,8 @@ fn folder() -> PathBuf {
 #[derive(Debug)]
 struct Came {
     broken: BTreeSet<String>,
+    /// The bug checks that the findings foretell.
+    foretold: Vec<(u32, [u64; 4])>,
     stop: Option<Stop<'static>>,
     leaks: usize,
 }
@@ -93,8 +95,10 @@ fn run(path: &Path, told: Told) -> Came {
         Err(Error::Stopped(stop)) => Some(*stop),
         Err(other) => panic!("{}: {other}: {:#?}", path.display(), bench.records()),
     };
-    let broken = bench.findings().into_iter().map(|finding| finding.rule.to_string()).collect();
-    Came { broken, stop, leaks: bench.leaks().len() }
+    let findings = bench.findings();
+    let broken = findings.iter().map(|finding| finding.rule.to_string()).collect();
+    let foretold = findings.iter().filter_map(|finding| finding.bug_check).collect();
+    Came { broken, foretold, stop, leaks: bench.leaks().len() }
 }
 
 /// Whether it came as it has to where `rule` is broken.
@@ -150,6 +154,33 @@ fn each_rule_is_found_in_its_driver_and_not_in_the_twin() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn each_rule_foretells_the_bug_check_of_the_documents() {
+    // With what is the same in each run: addresses are not.
+    let documented: &[(&str, fn(u64) -> (u32, [u64; 4]))] = &[
+        ("L-10", |at| (0xC4, [0xE6, at, 0, 1])),
+        ("L-11", |_| (0xC4, [0x2001F, 0, 0, 0])),
+        ("L-12", |at| (0xC4, [0x37, 0, 0, at])),
+        ("L-13", |_| (0x01, [0, 0, 0xFFFF, 0])),
+        ("L-17", |at| (0xC4, [0x62, at, 0, 1])),
+        ("L-18", |at| (0xCE, [at, 0x10, at, 0])),
+        ("L-22", |_| (0xC4, [0x3E, 0, 0, 0])),
+    ];
+    for &(rule, told, end) in PAIRS {
+        let came = run(&folder().join(format!("{}-bad.sys", rule.to_lowercase())), told);
+        let expected = documented.iter().find(|(known, _)| *known == rule).map(|(_, check)| check);
+        let Some(&(code, parameters)) = came.foretold.first() else {
+            assert!(expected.is_none(), "{rule} foretells nothing");
+            continue;
+        };
+        let check = expected.unwrap_or_else(|| panic!("{rule} foretells {code:#x}, {parameters:#x?}"));
+        let address = parameters.into_iter().find(|&parameter| parameter > u64::from(u32::MAX)).unwrap_or(0);
+        assert_eq!((code, parameters), check(address), "{rule}");
+        // What is foretold is for a machine that goes on.
+        assert!(matches!(end, End::Found | End::Leaks), "{rule}");
+    }
 }
 
 #[test]
