@@ -195,7 +195,7 @@ choices! {
     }
     /// The second parameter of bug check 0xCE when code of an unloaded driver is called (C8).
     "unloaded-code-access" unloaded_code_access: UnloadedCodeAccess {
-        /// 0x10 (execute), as observed on x64.
+        /// 0x10 (execute) since Windows 10, as observed on x64; 0 before.
         "execute" => Execute,
         /// 0 for everything but a write, as documented.
         "documented" => Documented,

@@ -57,6 +57,15 @@ impl Records {
         };
         self.all().into_iter().filter_map(rule).collect()
     }
+
+    /// The bug checks that were foretold.
+    pub(crate) fn bug_checks(&self) -> Vec<(u32, [u64; 4])> {
+        let check = |body| match body {
+            Body::Finding(finding) => finding.bug_check,
+            _ => None,
+        };
+        self.all().into_iter().filter_map(check).collect()
+    }
 }
 
 /// Runs a test on a fresh kernel.

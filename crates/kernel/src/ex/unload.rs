@@ -25,13 +25,13 @@ pub(crate) fn report_leaks(kernel: &Kernel, driver: DriverId) {
     super::pool_leaks::report(kernel, driver);
 }
 
-fn queued(kernel: &Kernel, driver: DriverId, what: &str, left: &[usize], remedy: &str) {
-    for &object in left {
+fn queued(kernel: &Kernel, driver: DriverId, what: &str, left: &[(usize, usize)], remedy: &str) {
+    for &(object, routine) in left {
         let message = format!(
             "the driver was unloaded with its {what} at {object:#x} still queued; when it runs, it runs freed code: in \
              DriverUnload, {remedy}"
         );
-        let check = (0xCE, [object as u64, 0x10, object as u64, 0]);
+        let check = crate::ke::stop::unloaded_code(routine as u64);
         kernel.finding_of(Some(driver), &crate::rule::L_18, &message, Some(check));
     }
 }

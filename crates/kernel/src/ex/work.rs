@@ -60,9 +60,9 @@ impl Work {
     }
 
     /// The addresses of work items that a driver queued, or whose routine lies in its image.
-    pub(crate) fn pending_of(&self, driver: DriverId, image: &std::ops::Range<usize>) -> Vec<usize> {
+    pub(crate) fn pending_of(&self, driver: DriverId, image: &std::ops::Range<usize>) -> Vec<(usize, usize)> {
         let of = |item: &&Item| item.owner == Some(driver) || image.contains(&item.routine);
-        self.lock().queue.iter().filter(of).map(|item| item.at).collect()
+        self.lock().queue.iter().filter(of).map(|item| (item.at, item.routine)).collect()
     }
 
     fn is_queued(&self, at: usize) -> bool {

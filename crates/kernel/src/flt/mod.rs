@@ -103,7 +103,12 @@ pub(crate) fn report_leaks(kernel: &Kernel, driver: &Driver) {
              FltUnregisterFilter in the FilterUnloadCallback, and when DriverEntry fails",
             driver.name
         );
-        kernel.finding_of(Some(driver.id), &crate::rule::L_18, &message, Some((0xCE, [0; 4])));
+        kernel.finding_of(
+            Some(driver.id),
+            &crate::rule::L_18,
+            &message,
+            Some(crate::ke::stop::unloaded_code(0)),
+        );
     }
     let contexts = kernel.flt.contexts.owned_by(driver.id);
     if contexts > 0 {

@@ -121,16 +121,16 @@ impl Dpcs {
     }
 
     /// The addresses of what a driver queued, or whose routine lies in its image.
-    pub(crate) fn pending_of(&self, driver: DriverId, image: &std::ops::Range<usize>) -> Vec<usize> {
+    pub(crate) fn pending_of(&self, driver: DriverId, image: &std::ops::Range<usize>) -> Vec<(usize, usize)> {
         let state = self.lock();
         let routine = |queued: &Queued| {
             let dpc = machine::guarded::try_read::<KDPC>(queued.dpc as u64).ok()?;
             Some(address_of!(dpc.DeferredRoutine))
         };
-        let of = |queued: &&Queued| {
-            queued.owner == Some(driver) || routine(queued).is_some_and(|routine| image.contains(&routine))
-        };
-        state.queue.iter().filter(of).map(|queued| queued.dpc).collect()
+        let all = state.queue.iter().map(|queued| (queued, routine(queued).unwrap_or(0)));
+        let of =
+            |(queued, routine): &(&Queued, usize)| queued.owner == Some(driver) || image.contains(routine);
+        all.filter(of).map(|(queued, routine)| (queued.dpc, routine)).collect()
     }
 
     /// Runs one DPC of that target; `false` when there is none.

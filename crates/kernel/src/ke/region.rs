@@ -62,7 +62,15 @@ impl ApcDisable {
         thread.kthread.special_apc_disable.store(self.special, Ordering::Relaxed);
     }
 
-    /// As Driver Verifier prints them: the special count above the kernel one.
+    /// How far these counts are from `others`.
+    pub(crate) fn beyond(self, others: Self) -> Self {
+        Self {
+            kernel: self.kernel.wrapping_sub(others.kernel),
+            special: self.special.wrapping_sub(others.special),
+        }
+    }
+
+    /// As bug checks write them: the special count above the kernel one.
     pub(crate) fn combined(self) -> u64 {
         u64::from(self.special.cast_unsigned()) << 16 | u64::from(self.kernel.cast_unsigned())
     }
@@ -110,15 +118,36 @@ fn leave(thread: &Ethread, count: &AtomicI16, routine: &str, region: &str) {
     super::leave_kernel(kernel(), thread);
 }
 
-/// Disables normal kernel APCs for the current thread. Source: DDI; R-CTX-04.
+/// What Driver Verifier stops for when a critical region is entered or left above APC_LEVEL, with the IRQL.
+const ENTERED_ABOVE_APC: u64 = 0x11A;
+const LEFT_ABOVE_APC: u64 = 0x11B;
+/// Its rule IrqlKeApcLte2, for guarded regions.
+const ABOVE_APC: u64 = 0x2_0010;
+
+/// L-22: a region is entered or left above APC_LEVEL, where no APC comes anyway.
+fn at_apc_level(routine: &str, kind: u64) {
+    let irql = machine::irql::current();
+    if irql > Irql::APC {
+        let message = format!(
+            "{routine} was called at {irql} and may be called at IRQL <= APC_LEVEL; enter the region before the IRQL is \
+             raised, and leave it after it was lowered"
+        );
+        let level = if kind == ABOVE_APC { 0 } else { irql.level().into() };
+        super::irql::violation(&message, [kind, level, 0, 0]);
+    }
+}
+
+/// Disables normal kernel APCs for the current thread. Source: DDI; R-CTX-04; 0xC4/0x11A.
 #[export(irql <= APC)]
 pub unsafe extern "win64" fn KeEnterCriticalRegion() {
+    at_apc_level("KeEnterCriticalRegion", ENTERED_ABOVE_APC);
     enter_critical();
 }
 
-/// Enables normal kernel APCs again, and delivers those that waited. Source: DDI; R-CTX-04; 0xC4/0x3E.
+/// Enables normal kernel APCs again, and delivers those that waited. Source: DDI; R-CTX-04; 0xC4/0x3E, 0x11B.
 #[export(irql <= APC)]
 pub unsafe extern "win64" fn KeLeaveCriticalRegion() {
+    at_apc_level("KeLeaveCriticalRegion", LEFT_ABOVE_APC);
     leave_critical();
 }
 
@@ -134,15 +163,17 @@ pub unsafe extern "win64" fn FsRtlExitFileSystem() {
     leave_critical();
 }
 
-/// Disables all APCs for the current thread. Source: DDI.
+/// Disables all APCs for the current thread. Source: DDI; 0xC4/0x20010.
 #[export(irql <= APC)]
 pub unsafe extern "win64" fn KeEnterGuardedRegion() {
+    at_apc_level("KeEnterGuardedRegion", ABOVE_APC);
     enter_guarded();
 }
 
-/// Enables all APCs again, and delivers those that waited. Source: DDI; 0xC4/0x3E.
+/// Enables all APCs again, and delivers those that waited. Source: DDI; 0xC4/0x3E, 0x20010.
 #[export(irql <= APC)]
 pub unsafe extern "win64" fn KeLeaveGuardedRegion() {
+    at_apc_level("KeLeaveGuardedRegion", ABOVE_APC);
     leave_guarded();
 }
 
@@ -192,6 +223,32 @@ mod tests {
             }
             assert!(records.findings().is_empty());
         });
+    }
+
+    #[test]
+    fn l_22_a_region_above_apc_level_is_found_with_what_driver_verifier_says_of_it() {
+        type Routine = unsafe extern "win64" fn();
+        let pairs: [([Routine; 2], [[u64; 2]; 2]); 2] = [
+            ([KeEnterCriticalRegion, KeLeaveCriticalRegion], [[0x11A, 2], [0x11B, 2]]),
+            ([KeEnterGuardedRegion, KeLeaveGuardedRegion], [[0x2_0010, 0], [0x2_0010, 0]]),
+        ];
+        for (routines, said) in pairs {
+            with_kernel(Config::default(), |_, records| {
+                for irql in [1, 2] {
+                    // SAFETY: a routine without pointers.
+                    let before = unsafe { crate::ke::irql::KfRaiseIrql(irql) };
+                    for routine in routines {
+                        // SAFETY: a routine without pointers.
+                        unsafe { routine() };
+                    }
+                    // SAFETY: as above.
+                    unsafe { crate::ke::irql::KfLowerIrql(before) };
+                }
+                assert_eq!(records.findings(), ["L-22"; 2]);
+                let checks = said.map(|[kind, level]| (0xC4, [kind, level, 0, 0]));
+                assert_eq!(records.bug_checks(), checks);
+            });
+        }
     }
 
     #[test]

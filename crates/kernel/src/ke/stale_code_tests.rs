@@ -3,6 +3,7 @@
 use machine::images::LoadedImage;
 use machine::supervisor::Access;
 use machine::{Irql, Supervisor as _};
+use nt_abi::Profile;
 
 use super::stop::KernelSupervisor;
 use crate::testing::with_kernel;
@@ -39,4 +40,8 @@ fn r_unl_02_r_unl_03_code_of_an_unloaded_driver_is_0xce_with_the_access() {
     let documented = Config { choices, ..Config::default() };
     assert_eq!(called(documented, Access::Execute), (0xCE, [at, 0, at, 0]));
     assert_eq!(called(documented, Access::Write), (0xCE, [at, 1, at, 0]));
+    // Before Windows 10 an access has no other codes.
+    let old = || Config { profile: Profile::Win81, ..Config::default() };
+    assert_eq!(called(old(), Access::Execute), (0xCE, [at, 0, at, 0]));
+    assert_eq!(called(old(), Access::Write), (0xCE, [at, 1, at, 0]));
 }

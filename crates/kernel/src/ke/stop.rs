@@ -1,9 +1,11 @@
 //! Bug checks: which one it is, and how it is written down.
 
-use event::{Body, Frame, Registers, Stop, StopKind};
+use std::sync::atomic::Ordering;
+
+use event::{Body, DriverId, Frame, Registers, Stop, StopKind};
 use machine::supervisor::{Access, Origin};
 use machine::{BugCheck, Irql};
-use nt_abi::{CONTEXT, EXCEPTION_RECORD};
+use nt_abi::{CONTEXT, EXCEPTION_RECORD, Profile};
 
 use crate::choices::UnloadedCodeAccess;
 use crate::{Kernel, kernel};
@@ -99,20 +101,45 @@ fn access_violation(record: &EXCEPTION_RECORD) -> Option<(bool, usize)> {
     is_one.then(|| (record.ExceptionInformation[0] == 1, record.ExceptionInformation[1]))
 }
 
+/// The bug check that a call of code at `address` ends in when its driver is unloaded (R-UNL-02, R-UNL-03). 0 where
+/// nobody knows which code it will be.
+pub(crate) fn unloaded_code(address: u64) -> (u32, [u64; 4]) {
+    (0xCE, [address, unloaded_access(Access::Execute), address, 0])
+}
+
 /// How an access to unloaded code is written in bug check 0xCE (C8).
-pub(super) fn unloaded_access(access: Access) -> u64 {
+fn unloaded_access(access: Access) -> u64 {
     match kernel().config.choices.unloaded_code_access {
         UnloadedCodeAccess::Execute => encoded(access),
         UnloadedCodeAccess::Documented => u64::from(access == Access::Write),
     }
 }
 
-/// How Windows 10 and later write an access in bug check 0x50 on x64.
+/// How an access is written in bug check 0x50 on x64: what is executed has a number of its own since Windows 10.
 fn encoded(access: Access) -> u64 {
+    if kernel().config.profile < Profile::Win10_1507 {
+        return u64::from(access == Access::Write);
+    }
     match access {
         Access::Read => 0,
         Access::Write => 2,
         Access::Execute => 0x10,
+    }
+}
+
+/// What runs beside a notify routine that stops the machine, where that is a likely cause: L-19, L-20.
+fn moment(driver: Option<DriverId>) -> &'static str {
+    let driver = driver.and_then(|id| kernel().io.driver(id));
+    let Some(running) = driver.map(|driver| &driver.running) else { return "" };
+    let in_routine = crate::rule::call::running_routine().is_some();
+    if in_routine && running.unload.load(Ordering::Relaxed) {
+        "; this notify routine runs while DriverUnload does, which may have torn down what it needs: remove the routine first \
+         (L-20)"
+    } else if in_routine && running.entry.load(Ordering::Relaxed) {
+        "; this notify routine runs before DriverEntry has returned, which may not have initialised yet what it needs: register \
+         the routine last (L-19)"
+    } else {
+        ""
     }
 }
 
@@ -129,15 +156,16 @@ impl Kernel {
         if let Some(site) = stop.exception.as_ref().and_then(|exception| exception.call_site.as_ref()) {
             message.push_str(&format!(", in a kernel routine called from {}", frame(site)));
         }
+        let driver = crate::io::driver::from_tag(stop.driver);
         if stop.exception.is_some() && crate::ps::follows_poison(&stop.registers.general) {
             let stack = named(&stop.stack);
-            let driver = crate::io::driver::from_tag(stop.driver);
             self.finding_at(driver, &crate::rule::L_15, POISON_FOLLOWED, None, stack);
             message.push_str(&format!("; {POISON_FOLLOWED} (L-15)"));
         }
         if (stop.code, stop.parameters[0]) == DOUBLE_FAULT {
             super::stack_use::used_up(named(&stop.stack));
         }
+        message.push_str(moment(driver));
         if let Some(told) = pool_address(stop).and_then(|address| self.ex.pool.describe(address)) {
             message.push_str(&format!("; {told}"));
         }
@@ -145,7 +173,7 @@ impl Kernel {
             kind: StopKind::BugCheck,
             code: stop.code,
             parameters: stop.parameters,
-            driver: crate::io::driver::from_tag(stop.driver),
+            driver,
             message: message.into(),
             registers: Some(Box::new(registers(stop))),
             stack: named(&stop.stack),

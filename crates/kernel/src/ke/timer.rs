@@ -71,15 +71,15 @@ impl Timers {
     }
 
     /// The addresses of timers that a driver set, or whose DPC routine lies in its image.
-    pub(crate) fn pending_of(&self, driver: DriverId, image: &std::ops::Range<usize>) -> Vec<usize> {
+    pub(crate) fn pending_of(&self, driver: DriverId, image: &std::ops::Range<usize>) -> Vec<(usize, usize)> {
         let routine = |armed: &Armed| {
             let dpc = machine::guarded::try_read::<KDPC>(armed.dpc as u64).ok()?;
             Some(address_of!(dpc.DeferredRoutine))
         };
-        let of = |armed: &&Armed| {
-            armed.owner == Some(driver) || routine(armed).is_some_and(|routine| image.contains(&routine))
-        };
-        self.lock().armed.values().filter(of).map(|armed| armed.timer).collect()
+        let state = self.lock();
+        let all = state.armed.values().map(|armed| (armed, routine(armed).unwrap_or(0)));
+        let of = |(armed, routine): &(&Armed, usize)| armed.owner == Some(driver) || image.contains(routine);
+        all.filter(of).map(|(armed, routine)| (armed.timer, routine)).collect()
     }
 
     /// A timer that is set and lies in a range of memory.

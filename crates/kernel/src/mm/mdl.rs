@@ -13,6 +13,7 @@ use nt_abi::{
 
 use super::pages::Use;
 use crate::ex::pool::{Allocation, Kind, Tag};
+use crate::rule::category::Category;
 use crate::{io, kernel};
 
 /// PFN_LIST_CORRUPT.
@@ -296,6 +297,7 @@ unsafe fn map(mdl: *mut MDL, mode: u8) -> PVOID {
             let partial = if flags & MDL_PARTIAL != 0 { MDL_PARTIAL_HAS_BEEN_MAPPED } else { 0 };
             (*mdl).MdlFlags |= MDL_MAPPED_TO_SYSTEM_VA | partial;
         } else if let Some(thread) = crate::ps::thread::current() {
+            crate::rule::category::by_argument("MmMapLockedPages", Category::UserMemory);
             crate::ps::user_memory(thread.current_process(), "MmMapLockedPages");
         }
         address

@@ -30,6 +30,6 @@ fn callbacks(kernel: &Kernel, driver: DriverId, count: u64, what: &str, remove: 
         "the driver was unloaded with its {what} still registered; the next {next} calls freed code: in DriverUnload, \
          call {remove}"
     );
-    // R-UNL-02: code that is executed where there is none any more.
-    kernel.finding_at(Some(driver), &crate::rule::L_18, &message, Some((0xCE, [0, 0x10, 0, 0])), Vec::new());
+    let check = crate::ke::stop::unloaded_code(0);
+    kernel.finding_at(Some(driver), &crate::rule::L_18, &message, Some(check), Vec::new());
 }

@@ -236,6 +236,7 @@ fn loaded(kernel: &'static Kernel) -> &'static crate::io::Driver {
         object: unsafe { Ref::adopt(object) },
         image: Mutex::new(None),
         usage: Default::default(),
+        running: Default::default(),
     })
 }
 

@@ -225,7 +225,7 @@ pub(crate) fn report_leaks(kernel: &Kernel, driver: DriverId) {
             Some(driver),
             &crate::rule::L_18,
             &message,
-            Some((0xCE, [address, 0x10, address, 0])),
+            Some(ke::stop::unloaded_code(address)),
             vec![start],
         );
     }

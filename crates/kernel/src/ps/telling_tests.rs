@@ -9,7 +9,7 @@ use nt_abi::*;
 use super::choice_tests::choosing;
 use super::process::Eprocess;
 use super::set::*;
-use crate::ke::region::{KeAreAllApcsDisabled, KeAreApcsDisabled};
+use crate::ke::region::{ApcDisable, KeAreAllApcsDisabled, KeAreApcsDisabled};
 use crate::testing::with_kernel;
 use crate::{Config, Kernel};
 
@@ -311,16 +311,33 @@ fn r_ctx_07_the_level_of_the_call_is_the_one_to_return_at() {
         let conditions = Conditions { apc_level: true, ..Conditions::default() };
         kernel.deliver_event(&Event { conditions, ..begins() });
         assert_eq!(records.findings(), ["L-13"]);
-        let checks: Vec<_> = records
-            .all()
-            .into_iter()
-            .filter_map(|body| match body {
-                Body::Finding(finding) => finding.bug_check,
-                _ => None,
-            })
-            .collect();
-        assert_eq!(checks, [(0xC8, [0x2_0102, 2, 0, 0])]);
+        assert_eq!(records.bug_checks(), [(0xC8, [0x2_0102, routine as u64, 0, 0])]);
         assert_eq!(machine::irql::current(), machine::Irql::PASSIVE);
+    });
+}
+
+unsafe extern "win64" fn stays_in_a_region(_: usize, _: usize, _: u8) {
+    // SAFETY: a routine without pointers.
+    unsafe { crate::ke::region::KeEnterGuardedRegion() };
+}
+
+#[test]
+fn r_ctx_07_a_region_that_is_left_open_is_foretold_as_the_end_of_the_system_service_tells() {
+    with_kernel(Config::default(), |kernel, records| {
+        let routine = address!(stays_in_a_region);
+        let request = Request { routine, flavour: ThreadFlavour::Plain, flags: 0, owner: u64::MAX };
+        kernel.ps.tables.thread.register(request).unwrap();
+        kernel.deliver_event(&begins());
+        assert_eq!(records.findings(), ["L-13"]);
+        // A thread of a program is in a system service; the critical region of the walk is left by its end.
+        assert_eq!(records.bug_checks(), [(0x01, [0, 0, 0xFFFF_0000, 0])]);
+        // The System process's own thread is in a worker routine.
+        let thread = crate::ps::thread::current().unwrap();
+        assert!(thread.system);
+        let before = ApcDisable::of(thread);
+        crate::ke::region::add(&thread.kthread.kernel_apc_disable, -1);
+        super::check_balance(kernel, thread, (machine::Irql::PASSIVE, before), 0x1234, "a routine");
+        assert_eq!(records.bug_checks()[1], (0x01, [0x1234, 0, 0xFFFF, 1]));
     });
 }
 

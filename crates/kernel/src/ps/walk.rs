@@ -347,7 +347,7 @@ pub(crate) fn check_balance(
             level.level()
         );
         let parameter = u64::from(irql.level()) << 16 | u64::from(level.level()) << 8 | 2;
-        kernel.finding(&crate::rule::L_13, &message, Some((0xC8, [parameter, 2, 0, 0])));
+        kernel.finding(&crate::rule::L_13, &message, Some((0xC8, [parameter, routine, 0, 0])));
         machine::irql::set(level);
     }
     let apcs = ApcDisable::of(thread);
@@ -356,7 +356,10 @@ pub(crate) fn check_balance(
             "{what} changed the APC-disable counts from {}/{} to {}/{}; leave every region that it enters",
             before.kernel, before.special, apcs.kernel, apcs.special
         );
-        let check = (0x01, [routine, 0, apcs.combined(), 1]);
+        // Found when the system service ends that the routine ran in, or when the worker routine of a system
+        // thread returns: what the walk had disabled itself has been given back by then.
+        let [place, kind] = if thread.system { [routine, 1] } else { [0, 0] };
+        let check = (0x01, [place, 0, apcs.beyond(before).combined(), kind]);
         kernel.finding(&crate::rule::L_13, &message, Some(check));
         before.restore(thread);
     }

@@ -133,7 +133,7 @@ extern "win64" fn check(export: &'static Export, caller: u64, stack: usize) {
     }
     let purpose = purpose();
     if purpose & category.purposes() != 0 {
-        super::category::at_wrong_time(export, category, purpose);
+        super::category::at_wrong_time(export.name, category, purpose);
     }
 }
 
@@ -152,17 +152,33 @@ fn wrong_irql(export: &Export, category: Category, irql: Irql, caller: u64) {
     } else {
         (&super::L_11, ddi_rule(export))
     };
-    let check = (VERIFIER, [code, caller, irql.level().into(), 0]);
-    kernel().finding(rule, &message, Some(check));
+    let level = irql.level().into();
+    let parameters = match code {
+        SERVICE_NOT_PASSIVE => [code, caller, level, special_apcs_disabled().into()],
+        WRONG_IRQL => [code, level, 0, 0],
+        // A DDI rule: the others are reserved.
+        _ => [code, 0, 0, 0],
+    };
+    kernel().finding(rule, &message, Some((VERIFIER, parameters)));
 }
+
+/// The routines that the rule IrqlPsPassive is for: the Ex forms came after it.
+const PS_PASSIVE: [&str; 6] = [
+    "PsCreateSystemThread",
+    "PsGetVersion",
+    "PsSetCreateProcessNotifyRoutine",
+    "PsSetCreateThreadNotifyRoutine",
+    "PsSetLoadImageNotifyRoutine",
+    "PsTerminateSystemThread",
+];
 
 /// The number of Driver Verifier's own rule for a routine that was called at a wrong IRQL (G.4).
 fn ddi_rule(export: &Export) -> u64 {
     let passive = export.irql == IrqlRule::Exactly(0);
     match export.name.as_bytes() {
         [b'Z', b'w', ..] | [b'N', b't', ..] if passive => 0x2001F,
-        [b'P', b's', ..] if passive => 0x2001C,
         [b'O', b'b', ..] if passive => 0x2001B,
+        _ if PS_PASSIVE.contains(&export.name) => 0x2001C,
         _ => WRONG_IRQL,
     }
 }
@@ -174,7 +190,7 @@ fn apcs_disabled(export: &Export, irql: Irql, caller: u64) {
          guarded regions, and queue it to a worker thread where KeAreAllApcsDisabled says TRUE",
         export.name
     );
-    let check = (VERIFIER, [SERVICE_NOT_PASSIVE, caller, irql.level().into(), 0]);
+    let check = (VERIFIER, [SERVICE_NOT_PASSIVE, caller, irql.level().into(), 1]);
     kernel().finding(&super::L_10, &message, Some(check));
 }
 

@@ -4,7 +4,6 @@ use event::Severity;
 use nt_abi::Profile;
 
 use super::call::{IMAGE, NOTIFICATION, POWER, THREAD};
-use crate::export::Export;
 use crate::kernel;
 
 /// What a routine is for.
@@ -37,18 +36,11 @@ const TABLE: &[(&str, Category)] = &[
     ("ZwEnumerateKey", Registry),
     ("ZwEnumerateValueKey", Registry),
     ("ZwQueryValueKey", Registry),
-    ("ZwQueryMultipleValueKey", Registry),
     ("ZwSetValueKey", Registry),
-    ("ZwSetInformationKey", Registry),
     ("ZwDeleteKey", Registry),
     ("ZwDeleteValueKey", Registry),
     ("ZwFlushKey", Registry),
-    ("ZwLoadKey*", Registry),
-    ("ZwUnloadKey*", Registry),
-    ("ZwSaveKey*", Registry),
-    ("ZwRestoreKey", Registry),
     ("ZwRenameKey", Registry),
-    ("ZwReplaceKey", Registry),
     ("ZwNotifyChange*Key", Registry),
     ("RtlQueryRegistryValue*", Registry),
     ("RtlWriteRegistryValue", Registry),
@@ -57,17 +49,15 @@ const TABLE: &[(&str, Category)] = &[
     ("RtlCheckRegistryKey", Registry),
     ("IoOpenDeviceRegistryKey", Registry),
     ("IoOpenDriverRegistryKey", Registry),
+    ("Cm*", Registry),
     ("FltSendMessage", Ipc),
     ("ZwAlpc*", Ipc),
-    ("ZwRequestWaitReplyPort", Ipc),
-    ("ZwConnectPort", Ipc),
-    ("ZwSecureConnectPort", Ipc),
+    ("NtRequestPort", Ipc),
+    ("NtRequestWaitReplyPort", Ipc),
     ("ZwAllocateVirtualMemory*", UserMemory),
     ("ZwFreeVirtualMemory", UserMemory),
     ("ZwProtectVirtualMemory", UserMemory),
     ("ZwQueryVirtualMemory", UserMemory),
-    ("ZwReadVirtualMemory", UserMemory),
-    ("ZwWriteVirtualMemory", UserMemory),
     ("ZwMapViewOfSection*", UserMemory),
     ("ZwUnmapViewOfSection*", UserMemory),
     ("MmSecureVirtualMemory*", UserMemory),
@@ -150,14 +140,22 @@ impl Category {
     }
 }
 
-/// Says what is wrong with a call in a routine that runs for `purpose`.
-pub(crate) fn at_wrong_time(export: &Export, category: Category, purpose: u8) {
+/// Looks at a call of which only an argument says what it is for: memory is mapped for a program (L-06), a pipe is
+/// spoken to (L-03).
+pub(crate) fn by_argument(name: &str, category: Category) {
+    let purpose = super::call::purpose();
+    if purpose & category.purposes() != 0 {
+        at_wrong_time(name, category, purpose);
+    }
+}
+
+/// Says what is wrong with a call of the routine `name` in a routine that runs for `purpose`.
+pub(super) fn at_wrong_time(name: &str, category: Category, purpose: u8) {
     let routine = match purpose {
         IMAGE => "an image routine",
         THREAD => "a thread routine",
         _ => "a process routine",
     };
-    let name = export.name;
     let (rule, message) = match category {
         Registry => (
             &super::L_01,
@@ -202,7 +200,11 @@ pub(crate) fn at_wrong_time(export: &Export, category: Category, purpose: u8) {
 
 #[cfg(test)]
 mod tests {
+    use event::Family;
+
     use super::*;
+    use crate::Config;
+    use crate::testing::with_kernel;
 
     #[test]
     fn names_and_beginnings_of_names_are_found() {
@@ -211,6 +213,76 @@ mod tests {
         assert_eq!(of("ZwQueryValueKey"), Registry);
         assert_eq!(of("ZwQueryValueKeyEx"), Category::Other);
         assert_eq!(of("ZwClose"), Category::Other);
+    }
+
+    #[test]
+    fn every_line_of_the_table_is_for_an_export() {
+        let exported: Vec<&str> = crate::export::EXPORTS.iter().map(|export| export.name).collect();
+        let idle: Vec<_> = TABLE
+            .iter()
+            .filter(|(pattern, _)| !exported.iter().any(|name| fits(pattern.as_bytes(), name.as_bytes())))
+            .collect();
+        assert!(idle.is_empty(), "{idle:?}");
+    }
+
+    /// The rules that a routine of a family is found to break when it does that.
+    fn found_in(family: Family, act: impl FnOnce(&'static crate::Kernel)) -> Vec<String> {
+        with_kernel(Config::default(), |kernel, records| {
+            let before = crate::io::enter_driver(None, 0, Some(family));
+            act(kernel);
+            crate::io::leave_driver(before);
+            records.findings()
+        })
+    }
+
+    #[test]
+    fn l_03_a_pipe_is_known_by_the_control_code() {
+        let sends = |code| {
+            move |_: &'static crate::Kernel| {
+                let nothing: nt_abi::PVOID = std::ptr::null_mut();
+                let (mut block, no_bytes) = (nt_abi::IO_STATUS_BLOCK::default(), nothing.cast());
+                let block = &raw mut block;
+                // SAFETY: no handle is used, and no buffer.
+                unsafe {
+                    crate::zw::information::ZwFsControlFile(
+                        nothing,
+                        nothing,
+                        0,
+                        nothing.cast(),
+                        block,
+                        code,
+                        no_bytes,
+                        0,
+                        nothing.cast(),
+                        0,
+                    );
+                }
+            }
+        };
+        const FSCTL_PIPE_TRANSCEIVE: u32 = 0x11_C017;
+        const FSCTL_GET_REPARSE_POINT: u32 = 0x9_00A8;
+        assert_eq!(found_in(Family::Process, sends(FSCTL_PIPE_TRANSCEIVE)), ["L-03"]);
+        assert_eq!(found_in(Family::Process, sends(FSCTL_GET_REPARSE_POINT)), [""; 0]);
+    }
+
+    #[test]
+    fn l_06_memory_that_is_mapped_for_a_program_in_an_image_routine_is_found() {
+        let maps = |mode| {
+            move |_: &'static crate::Kernel| {
+                // SAFETY: memory of the test.
+                unsafe {
+                    let buffer =
+                        crate::ex::pool_routines::ExAllocatePoolWithTag(0, 100, u32::from_le_bytes(*b"Test"));
+                    let start = buffer.expose_provenance();
+                    let mdl = crate::mm::mdl::IoAllocateMdl(start, 100, 0, 0, std::ptr::null_mut());
+                    crate::mm::mdl::MmBuildMdlForNonPagedPool(mdl);
+                    crate::mm::mdl::MmMapLockedPages(mdl, mode);
+                }
+            }
+        };
+        assert_eq!(found_in(Family::Image, maps(1)), ["L-06"]);
+        assert_eq!(found_in(Family::Image, maps(0)), [""; 0]);
+        assert_eq!(found_in(Family::Process, maps(1)), [""; 0]);
     }
 
     #[test]

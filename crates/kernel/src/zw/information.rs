@@ -11,6 +11,7 @@ use nt_abi::{
 
 use super::file::{ended, file_of};
 use crate::io::send;
+use crate::rule::category::Category;
 
 /// # Safety
 /// The pointers are a driver's.
@@ -162,6 +163,9 @@ pub unsafe extern "win64" fn ZwFlushBuffersFile(handle: HANDLE, block: *mut IO_S
     }
 }
 
+/// The device type that control codes of named pipes have.
+const FILE_DEVICE_NAMED_PIPE: u32 = 0x11;
+
 /// # Safety
 /// The pointers are a driver's.
 unsafe fn control(
@@ -172,6 +176,9 @@ unsafe fn control(
     input: (*mut u8, u32),
     output: (*mut u8, u32),
 ) -> NTSTATUS {
+    if major == IRP_MJ_FILE_SYSTEM_CONTROL && code >> 16 == FILE_DEVICE_NAMED_PIPE {
+        crate::rule::category::by_argument("ZwFsControlFile for a named pipe", Category::Ipc);
+    }
     let file = match file_of(handle) {
         Ok(file) => file,
         Err(status) => return status,

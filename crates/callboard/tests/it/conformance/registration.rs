@@ -41,7 +41,6 @@ fn r_reg_05_r_reg_11_registration_conforms_on_every_profile() {
             "R-REG-11",
             "R-REG-14",
             "R-REG-16",
-            "R-INT-01",
             "R-INT-02",
             "R-RACE-01",
             "R-RACE-05",
@@ -49,6 +48,9 @@ fn r_reg_05_r_reg_11_registration_conforms_on_every_profile() {
         ]);
         assert_eq!(said.note("build"), profile.build() as usize);
         has_the_slots_of(&said, profile);
+        if profile >= Profile::Win10_1507 {
+            said.covers(&["R-INT-01"]);
+        }
         if profile >= Profile::Win10_1709 {
             said.passes(119).covers(&["R-REG-02", "R-REG-15", "R-EXIT-07"]);
         }
