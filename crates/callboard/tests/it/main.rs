@@ -30,6 +30,7 @@ mod pool;
 mod profiles;
 mod references;
 mod requirements;
+mod rule_pages;
 mod rules;
 mod stack;
 mod stops;
