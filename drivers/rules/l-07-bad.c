@@ -6,7 +6,8 @@ static volatile USHORT Magic;
 static VOID NTAPI OnImage(PUNICODE_STRING FullImageName, HANDLE ProcessId, PIMAGE_INFO ImageInfo)
 {
     UNREFERENCED_PARAMETER(FullImageName);
-    UNREFERENCED_PARAMETER(ProcessId);
+    if (ImageInfo->SystemModeImage || ProcessId != PsGetCurrentProcessId())
+        return;
     Magic = *(volatile USHORT *)ImageInfo->ImageBase;
 }
 

@@ -26,5 +26,11 @@ macro_rules! conditions {
             self.conditions.unterminated_names = true;
             self
         }
+
+        /// The memory of the process is gone when a routine touches it (L-07).
+        pub fn user_pages_gone(mut self) -> Self {
+            self.conditions.user_pages_gone = true;
+            self
+        }
     };
 }

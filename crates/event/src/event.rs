@@ -31,6 +31,8 @@ pub struct Conditions {
     pub all_apcs_disabled: bool,
     /// Names are counted strings without a NUL behind them (R-PCI-03, R-FN-08).
     pub unterminated_names: bool,
+    /// The memory of the process is gone when a routine touches it, as it may be at any moment (L-07).
+    pub user_pages_gone: bool,
 }
 
 /// What happened.

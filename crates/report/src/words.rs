@@ -91,6 +91,7 @@ pub(crate) fn conditions(conditions: Conditions) -> Vec<&'static str> {
         (conditions.apc_level, "apc_level"),
         (conditions.all_apcs_disabled, "all_apcs_disabled"),
         (conditions.unterminated_names, "unterminated_names"),
+        (conditions.user_pages_gone, "user_pages_gone"),
     ];
     words.into_iter().filter_map(|(holds, word)| holds.then_some(word)).collect()
 }

@@ -267,6 +267,9 @@ impl<'a> Machine<'a> {
         if create.unterminated_names {
             builder = builder.unterminated_names();
         }
+        if create.user_pages_gone {
+            builder = builder.user_pages_gone();
+        }
         if create.apc_level {
             builder = builder.at_apc_level();
         }
@@ -381,6 +384,9 @@ impl<'a> Machine<'a> {
             }
             if map.unterminated_names {
                 builder = builder.unterminated_names();
+            }
+            if map.user_pages_gone {
+                builder = builder.user_pages_gone();
             }
             builder.map()
         };

@@ -4,19 +4,33 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use anyhow::{Result, ensure};
+
 use super::list::Mutation;
 
 /// The environment variable that names the mutation to run with.
 pub(crate) const VARIABLE: &str = "CALLBOARD_MUTATION";
 
-/// Whether a mutation can be switched on in a program that is built: it breaks the body of a function, in the crate whose
-/// tests notice, and that crate has an environment to ask.
+/// Where hosts are started: they keep nothing of an environment but what is listed there.
+pub(crate) const HOSTS: &str = "crates/host/src/process/spawn.rs";
+const KEPT: &str = "[&str; 1] = [\"LD_LIBRARY_PATH\"]";
+
+/// `source`, which is that of [`HOSTS`], with hosts that are told of the variable.
+pub(crate) fn told_to_hosts(source: &str) -> Result<String> {
+    ensure!(source.contains(KEPT), "{HOSTS} does not say any more what hosts keep of the environment");
+    Ok(source.replace(KEPT, &format!("[&str; 2] = [\"LD_LIBRARY_PATH\", \"{VARIABLE}\"]")))
+}
+
+/// Whether a mutation can be switched on in a program that is built: it breaks the body of a function, and its crate has an
+/// environment to ask. The tests of the crates that come before a bench link nothing but what is below them: there, a crate
+/// is rebuilt for its own mutations only.
 pub(crate) fn is_possible(mutation: &Mutation, source: &str) -> bool {
-    let same_crate = mutation.package.strip_prefix("callboard-").is_some_and(|name| {
-        mutation.file.strip_prefix("crates/").is_some_and(|file| file.starts_with(&format!("{name}/src/")))
-    });
-    let has_std = !["callboard-notify", "callboard-nt-abi"].contains(&mutation.package.as_str());
-    same_crate && has_std && body_around(source, &mutation.old).is_some()
+    let path = mutation.file.strip_prefix("crates/").unwrap_or_default();
+    let Some((broken, _)) = path.split_once("/src/") else { return false };
+    let whole = ["callboard", "callboard-bench"].contains(&mutation.package.as_str());
+    let own = mutation.package.strip_prefix("callboard-") == Some(broken);
+    let has_std = !["notify", "nt-abi"].contains(&broken);
+    (whole || own) && has_std && body_around(source, &mutation.old).is_some()
 }
 
 /// `source` with all these mutations of it in place, each asleep.

@@ -70,14 +70,19 @@ impl Tree {
         mutations: &[&Mutation],
         act: impl FnOnce(&Self) -> Result<T>,
     ) -> Result<T> {
-        let files: BTreeSet<&str> = mutations.iter().map(|mutation| mutation.file.as_str()).collect();
+        let files = mutations.iter().map(|mutation| mutation.file.as_str());
+        let files: BTreeSet<&str> = files.chain([switch::HOSTS]).collect();
         let mut before = Vec::new();
         for file in files {
             let path = self.sources.join(file);
             let whole = fs::read_to_string(&path)?;
             let of_file: Vec<&Mutation> =
                 mutations.iter().copied().filter(|mutation| mutation.file == file).collect();
-            fs::write(&path, switch::with_all(&whole, &of_file))?;
+            let mut switched = switch::with_all(&whole, &of_file);
+            if file == switch::HOSTS {
+                switched = switch::told_to_hosts(&switched)?;
+            }
+            fs::write(&path, switched)?;
             before.push((path, whole));
         }
         let done = act(self);

@@ -43,12 +43,17 @@ fn stopped_with(code: u32) -> impl Fn(&Outcome) -> bool {
     move |outcome| outcome.stop.as_ref().is_some_and(|stop| stop.code == code)
 }
 
+/// The stop says which rule it comes from.
+fn names(rule: &str) -> impl Fn(&Outcome) -> bool {
+    move |outcome| outcome.stop.as_ref().is_some_and(|stop| stop.message.contains(rule))
+}
+
 fn hung(outcome: &Outcome) -> bool {
     outcome.stop.as_ref().is_some_and(|stop| stop.kind == StopKind::Hang)
 }
 
 #[test]
-fn bug_01_r_race_07_a_resource_that_is_freed_before_the_routine_is_removed() {
+fn bug_01_r_race_07_l_20_a_resource_that_is_freed_before_the_routine_is_removed() {
     // 0x3B with 0xC0000005, and a fault at 0x1A: as it was seen on Windows.
     finds("bug-01", |outcome| {
         stopped_with(0x3B)(outcome)
@@ -56,17 +61,18 @@ fn bug_01_r_race_07_a_resource_that_is_freed_before_the_routine_is_removed() {
                 .stop
                 .as_ref()
                 .is_some_and(|stop| stop.parameters[0] == 0xC000_0005 && stop.message.contains("0x1a"))
+            && names("L-20")(outcome)
     });
 }
 
 #[test]
-fn bug_02_r_rm_10_a_routine_that_is_registered_before_its_list_is_initialised() {
-    finds("bug-02", stopped_with(0x3B));
+fn bug_02_r_rm_10_l_19_a_routine_that_is_registered_before_its_list_is_initialised() {
+    finds("bug-02", |outcome| stopped_with(0x3B)(outcome) && names("L-19")(outcome));
 }
 
 #[test]
-fn bug_03_globals_that_are_destroyed_before_the_removals() {
-    finds("bug-03", |outcome| outcome.stop.is_some());
+fn bug_03_l_20_globals_that_are_destroyed_before_the_removals() {
+    finds("bug-03", names("L-20"));
 }
 
 #[test]

@@ -17,6 +17,8 @@ enum Told {
     AllApcsDisabled,
     /// Images without a name (R-FN-01).
     Nameless,
+    /// That images are mapped, and their pages gone when they are touched (L-07).
+    PagesGone,
     /// That the system goes to sleep, and wakes up.
     Sleep,
 }
@@ -40,15 +42,28 @@ const PAIRS: &[(&str, Told, End)] = &[
     ("L-04", Told::Usual, End::Found),
     ("L-05", Told::Usual, End::Found),
     ("L-06", Told::Usual, End::Found),
+    ("L-07", Told::PagesGone, End::Stops(StopKind::BugCheck, 0x3B, "touch it under __try only (L-07)")),
     ("L-08", Told::Usual, End::Stops(StopKind::Hang, 0, "L-08")),
     ("L-09", Told::AllApcsDisabled, End::Found),
     ("L-10", Told::Usual, End::Found),
     ("L-11", Told::Usual, End::Found),
     ("L-12", Told::Usual, End::Found),
     ("L-13", Told::Usual, End::Found),
-    ("L-14", Told::Usual, End::Found),
-    ("L-15", Told::Nameless, End::Stops(StopKind::BugCheck, 0x3B, "what a notify routine was given")),
-    ("L-16", Told::Nameless, End::Stops(StopKind::BugCheck, 0x3B, "a null pointer or a field of one")),
+    ("L-14", Told::Usual, End::Leaks),
+    (
+        "L-15",
+        Told::Nameless,
+        End::Stops(
+            StopKind::BugCheck,
+            0x3B,
+            "routines had returned: copy what is needed later; --pool special finds the first use (L-15)",
+        ),
+    ),
+    (
+        "L-16",
+        Told::Nameless,
+        End::Stops(StopKind::BugCheck, 0x3B, "a null pointer or a field of one: test it before use (L-16)"),
+    ),
     ("L-17", Told::Usual, End::Leaks),
     ("L-18", Told::Usual, End::Found),
     ("L-21", Told::Usual, End::Found),
@@ -64,6 +79,8 @@ fn folder() -> PathBuf {
 #[derive(Debug)]
 struct Came {
     broken: BTreeSet<String>,
+    /// The bug checks that the findings foretell.
+    foretold: Vec<(u32, [u64; 4])>,
     stop: Option<Stop<'static>>,
     leaks: usize,
 }
@@ -78,8 +95,10 @@ fn run(path: &Path, told: Told) -> Came {
         Err(Error::Stopped(stop)) => Some(*stop),
         Err(other) => panic!("{}: {other}: {:#?}", path.display(), bench.records()),
     };
-    let broken = bench.findings().into_iter().map(|finding| finding.rule.to_string()).collect();
-    Came { broken, stop, leaks: bench.leaks().len() }
+    let findings = bench.findings();
+    let broken = findings.iter().map(|finding| finding.rule.to_string()).collect();
+    let foretold = findings.iter().filter_map(|finding| finding.bug_check).collect();
+    Came { broken, foretold, stop, leaks: bench.leaks().len() }
 }
 
 /// Whether it came as it has to where `rule` is broken.
@@ -103,6 +122,9 @@ fn as_expected(rule: &str, came: &Came, end: End) -> bool {
 fn live(bench: &mut Bench, path: &Path, told: Told) -> Result<(), Error> {
     if told == Told::AllApcsDisabled {
         bench.set_conditions(Conditions { all_apcs_disabled: true, ..Conditions::default() });
+    }
+    if told == Told::PagesGone {
+        bench.set_conditions(Conditions { user_pages_gone: true, ..Conditions::default() });
     }
     let driver = bench.load("rule", path)?;
     if told == Told::Sleep {
@@ -135,6 +157,33 @@ fn each_rule_is_found_in_its_driver_and_not_in_the_twin() {
 }
 
 #[test]
+fn each_rule_foretells_the_bug_check_of_the_documents() {
+    // With what is the same in each run: addresses are not.
+    let documented: &[(&str, fn(u64) -> (u32, [u64; 4]))] = &[
+        ("L-10", |at| (0xC4, [0xE6, at, 0, 1])),
+        ("L-11", |_| (0xC4, [0x2001F, 0, 0, 0])),
+        ("L-12", |at| (0xC4, [0x37, 0, 0, at])),
+        ("L-13", |_| (0x01, [0, 0, 0xFFFF, 0])),
+        ("L-17", |at| (0xC4, [0x62, at, 0, 1])),
+        ("L-18", |at| (0xCE, [at, 0x10, at, 0])),
+        ("L-22", |_| (0xC4, [0x3E, 0, 0, 0])),
+    ];
+    for &(rule, told, end) in PAIRS {
+        let came = run(&folder().join(format!("{}-bad.sys", rule.to_lowercase())), told);
+        let expected = documented.iter().find(|(known, _)| *known == rule).map(|(_, check)| check);
+        let Some(&(code, parameters)) = came.foretold.first() else {
+            assert!(expected.is_none(), "{rule} foretells nothing");
+            continue;
+        };
+        let check = expected.unwrap_or_else(|| panic!("{rule} foretells {code:#x}, {parameters:#x?}"));
+        let address = parameters.into_iter().find(|&parameter| parameter > u64::from(u32::MAX)).unwrap_or(0);
+        assert_eq!((code, parameters), check(address), "{rule}");
+        // What is foretold is for a machine that goes on.
+        assert!(matches!(end, End::Found | End::Leaks), "{rule}");
+    }
+}
+
+#[test]
 fn l_01_what_is_broken_again_and_again_at_one_place_is_said_once_and_counted() {
     let mut bench = Bench::new(Profile::Win11_24H2).unwrap();
     live(&mut bench, &folder().join("l-01-bad.sys"), Told::Usual).unwrap();
@@ -142,6 +191,24 @@ fn l_01_what_is_broken_again_and_again_at_one_place_is_said_once_and_counted() {
     let counted =
         |body: &Body<'_>| matches!(body, Body::Note { text, .. } if text.contains("L-01 was broken 6 times"));
     assert!(bench.records().iter().any(|record| counted(&record.body)), "{:#?}", bench.records());
+}
+
+#[test]
+fn l_07_user_memory_that_is_there_is_read_and_that_is_gone_is_caught_under_try_alone() {
+    // The first two bytes of an image are MZ; the guarded read gets them, or the exception and no stop.
+    for (told, said) in [(Told::Usual, "magic=0x5A4D gone=0"), (Told::PagesGone, "magic=0x0000 gone=")] {
+        let mut bench = Bench::new(Profile::Win11_24H2).unwrap();
+        live(&mut bench, &folder().join("l-07-good.sys"), told).unwrap();
+        let says = |body: &Body<'_>| matches!(body, Body::Debug { text, .. } if text.contains(said));
+        assert!(bench.records().iter().any(|record| says(&record.body)), "{said}: {:#?}", bench.records());
+        assert!(bench.findings().is_empty(), "{:#?}", bench.findings());
+    }
+    // Without pages that go nobody sees it, as on Windows.
+    let came = run(&folder().join("l-07-bad.sys"), Told::Usual);
+    assert!(came.stop.is_none() && came.broken.is_empty(), "{came:?}");
+    let stop = run(&folder().join("l-07-bad.sys"), Told::PagesGone).stop.unwrap();
+    assert_eq!((stop.code, stop.parameters[0]), (0x3B, 0xC000_0005), "{stop:?}");
+    assert_eq!(stop.driver, Some(event::DriverId(0)), "{stop:?}");
 }
 
 fn shown(arguments: &[&str]) -> (i32, String, String) {

@@ -103,7 +103,7 @@ pub unsafe extern "win64" fn ExCreateCallback(
     match opened {
         Ok(callback) => {
             // SAFETY: the driver's variable, which takes the reference over.
-            unsafe { object.write(callback.into_raw().cast()) };
+            unsafe { object.write(ob::ledger::hand_out(callback, "ExCreateCallback").cast()) };
             STATUS_SUCCESS
         }
         Err(status) => status,

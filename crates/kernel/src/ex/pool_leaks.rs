@@ -1,8 +1,11 @@
-//! Pool memory that a driver did not free before it was unloaded (L-17).
+//! Pool memory that a driver did not free before it was unloaded (L-17), and what it was given there (L-14).
+
+use std::collections::BTreeMap;
 
 use event::{Body, DriverId, Leak, LeakKind};
 
-use super::pool::Kind;
+use super::pool::{Kind, Owned, Tag};
+use crate::se::image_name;
 use crate::{Kernel, rule};
 
 /// Records what an unloaded driver has not freed: a leak for each tag, and the one finding that Driver Verifier would
@@ -11,7 +14,7 @@ pub(crate) fn report(kernel: &Kernel, driver: DriverId) {
     if let Some(written) = kernel.ex.pool.find_written() {
         super::pool_routines::freed_memory_is_damaged(written);
     }
-    let owned = kernel.ex.pool.owned_by(driver);
+    let mut owned = kernel.ex.pool.owned_by(driver);
     for (&(tag, kind), sum) in &owned {
         let pool = if kind == Kind::Paged { "paged" } else { "nonpaged" };
         kernel.record(Body::Leak(Leak {
@@ -22,6 +25,7 @@ pub(crate) fn report(kernel: &Kernel, driver: DriverId) {
             bytes: sum.bytes,
         }));
     }
+    image_names(kernel, driver, &mut owned);
     let Some(largest) = owned.values().max_by_key(|sum| sum.bytes) else { return };
     let count: u64 = owned.values().map(|sum| sum.count).sum();
     let bytes: u64 = owned.values().map(|sum| sum.bytes).sum();
@@ -39,4 +43,16 @@ pub(crate) fn report(kernel: &Kernel, driver: DriverId) {
     let check = (0xC4, [0x62, name, 0, count]);
     let stack = largest.allocated.frames();
     kernel.finding_at(Some(driver), &rule::L_17, &message, Some(check), stack);
+}
+
+/// Names of images, which the system allocates for the driver: no leak of pool that Driver Verifier knows of, but one of
+/// what SeLocateProcessImageName gave.
+fn image_names(kernel: &Kernel, driver: DriverId, owned: &mut BTreeMap<(Tag, Kind), Owned>) {
+    let Some(names) = owned.remove(&(image_name::TAG, Kind::Paged)) else { return };
+    let message = format!(
+        "the driver was unloaded with {} image name(s) of SeLocateProcessImageName not freed, for example the one that it was \
+         given at {}: call ExFreePool once for each",
+        names.count, names.allocated
+    );
+    kernel.finding_at(Some(driver), &rule::L_14, &message, None, names.allocated.frames());
 }

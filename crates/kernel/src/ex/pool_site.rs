@@ -41,6 +41,11 @@ impl Site {
         self.addresses().map(crate::ke::stop::frame_at).collect()
     }
 
+    /// The address of the call; 0 where no driver ran.
+    pub(crate) fn call(&self) -> u64 {
+        self.0[0]
+    }
+
     fn addresses(&self) -> impl Iterator<Item = u64> + '_ {
         self.0.iter().copied().take_while(|&address| address != 0)
     }

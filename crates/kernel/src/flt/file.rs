@@ -101,7 +101,7 @@ pub unsafe extern "win64" fn FltCreateFileEx(
             return status;
         }
         match kernel().ob.handles.lookup::<FILE_OBJECT>(handle.read(), &FILE_TYPE) {
-            Ok(opened) => file.write(opened.into_raw()),
+            Ok(opened) => file.write(crate::ob::ledger::hand_out(opened, "FltCreateFileEx")),
             Err(status) => return status,
         }
         status

@@ -114,15 +114,15 @@ pub(crate) fn report_leaks(kernel: &Kernel, driver: &Driver) {
     if contexts > 0 {
         leak("filter context that was never released with FltReleaseContext".into(), contexts);
     }
-    let names = kernel.flt.names.owned_by(driver.id);
-    if names > 0 {
+    for left in kernel.flt.names.ledger.take_of(driver.id, |_| {}) {
+        let names = left.count();
         leak("file name information that was never released".into(), names);
         let message = format!(
-            "{} was unloaded and has not released {names} file name information: each FltGetFileNameInformation, \
-             FltGetFileNameInformationUnsafe and FltReferenceFileNameInformation needs a FltReleaseFileNameInformation",
-            driver.name
+            "the driver was unloaded with {names} file name information that {} at {} gave it and that it has not released: \
+             call FltReleaseFileNameInformation once for each",
+            left.routine, left.site
         );
-        kernel.finding_of(Some(driver.id), &crate::rule::L_14, &message, None);
+        kernel.finding_at(Some(driver.id), &crate::rule::L_14, &message, None, left.site.frames());
     }
     for port in kernel.flt.ports.owned_by(driver.id) {
         leak(format!("communication port {port}"), 1);

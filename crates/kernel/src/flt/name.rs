@@ -5,7 +5,6 @@ use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use event::DriverId;
 use export_macro::export;
 use nt_abi::{
     FILE_OBJECT, FLT_CALLBACK_DATA, FLT_FILE_NAME_INFORMATION, FLT_FILE_NAME_NORMALIZED,
@@ -18,6 +17,7 @@ use nt_abi::{
 use super::parse;
 use crate::ex::pool::{Allocation, Kind, Tag};
 use crate::io::file::FILE_TYPE;
+use crate::ob::ledger::Ledger;
 use crate::ob::object::Object;
 use crate::ob::{self, Ref};
 use crate::{io, kernel};
@@ -26,24 +26,18 @@ const TAG: Tag = Tag(u32::from_le_bytes(*b"FMfn"));
 /// A counted string holds no more units than this.
 const MOST_UNITS: usize = 0x7FFF;
 
-/// Every name information that is out: references, and the driver that asked for it.
+/// Every name information that is out.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
-    live: Mutex<HashMap<usize, (u32, Option<DriverId>)>>,
+    /// How many references there are on each.
+    live: Mutex<HashMap<usize, u32>>,
+    /// Which drivers have them.
+    pub(super) ledger: Ledger,
 }
 
 impl Names {
-    fn live(&self) -> MutexGuard<'_, HashMap<usize, (u32, Option<DriverId>)>> {
+    fn live(&self) -> MutexGuard<'_, HashMap<usize, u32>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// How many references a driver has not given back.
-    pub(crate) fn owned_by(&self, driver: DriverId) -> u64 {
-        self.live()
-            .values()
-            .filter(|(_, owner)| *owner == Some(driver))
-            .map(|(count, _)| u64::from(*count))
-            .sum()
     }
 }
 
@@ -69,8 +63,12 @@ fn all_apcs_disabled() -> bool {
     special || machine::irql::current() >= machine::Irql::APC
 }
 
-/// Makes a name information with one reference.
-fn make(name: &[u16], format: u32) -> Result<*mut FLT_FILE_NAME_INFORMATION, NTSTATUS> {
+/// Makes a name information with one reference, for the driver that called `routine`.
+fn make(
+    name: &[u16],
+    format: u32,
+    routine: &'static str,
+) -> Result<*mut FLT_FILE_NAME_INFORMATION, NTSTATUS> {
     let kernel = kernel();
     let head = size_of::<FLT_FILE_NAME_INFORMATION>();
     let size = head + (name.len() + 1) * 2;
@@ -96,7 +94,8 @@ fn make(name: &[u16], format: u32) -> Result<*mut FLT_FILE_NAME_INFORMATION, NTS
         });
         information
     };
-    kernel.flt.names.live().insert(information.addr(), (1, io::current_driver()));
+    kernel.flt.names.live().insert(information.addr(), 1);
+    kernel.flt.names.ledger.took(information.addr(), routine);
     Ok(information)
 }
 
@@ -123,16 +122,20 @@ fn is_short(name: &[u16]) -> bool {
 ///
 /// # Safety
 /// The pointers are a driver's.
-unsafe fn query(file: *const FILE_OBJECT, options: u32) -> Result<*mut FLT_FILE_NAME_INFORMATION, NTSTATUS> {
+unsafe fn query(
+    file: *const FILE_OBJECT,
+    options: u32,
+    routine: &'static str,
+) -> Result<*mut FLT_FILE_NAME_INFORMATION, NTSTATUS> {
     let format = format_of(options)?;
     // SAFETY: by this function's contract.
     let name = unsafe { name_of(file) }.ok_or(STATUS_FLT_INVALID_NAME_REQUEST)?;
     if format == FLT_FILE_NAME_SHORT {
         let last = name.get(parse::parts(&name, false).last).unwrap_or_default();
         // The volume makes no 8.3 names, so only a file whose name is one has one.
-        return if is_short(last) { make(last, format) } else { Err(STATUS_OBJECT_NAME_NOT_FOUND) };
+        return if is_short(last) { make(last, format, routine) } else { Err(STATUS_OBJECT_NAME_NOT_FOUND) };
     }
-    make(&name, format)
+    make(&name, format, routine)
 }
 
 /// Gives a driver what it asked for.
@@ -172,7 +175,7 @@ pub unsafe extern "win64" fn FltGetFileNameInformation(
         if busy || all_apcs_disabled() {
             return give(Err(STATUS_FLT_INVALID_NAME_REQUEST), returned);
         }
-        give(query(iopb.TargetFileObject, options), returned)
+        give(query(iopb.TargetFileObject, options, "FltGetFileNameInformation"), returned)
     }
 }
 
@@ -192,7 +195,7 @@ pub unsafe extern "win64" fn FltGetFileNameInformationUnsafe(
         kernel().finding(&crate::rule::L_09, message, None);
     }
     // SAFETY: the driver's pointers.
-    unsafe { give(query(file, options), returned) }
+    unsafe { give(query(file, options, "FltGetFileNameInformationUnsafe"), returned) }
 }
 
 /// Gets the name that a rename or a hard link would give a file. Source: DDI.
@@ -211,7 +214,10 @@ pub unsafe extern "win64" fn FltGetDestinationFileNameInformation(
         let made = destination(file, root, name, bytes).and_then(|name| {
             let format = format_of(options)?;
             // There is no short form of a name that is not there yet, and it was not opened by any.
-            if format == FLT_FILE_NAME_SHORT { Err(STATUS_INVALID_PARAMETER) } else { make(&name, format) }
+            match format {
+                FLT_FILE_NAME_SHORT => Err(STATUS_INVALID_PARAMETER),
+                _ => make(&name, format, "FltGetDestinationFileNameInformation"),
+            }
         });
         give(made, returned)
     }
@@ -271,23 +277,29 @@ pub unsafe extern "win64" fn FltGetTunneledName(
 /// Adds a reference to a name information. Source: DDI.
 #[export(irql <= APC, module = "FLTMGR.SYS")]
 pub unsafe extern "win64" fn FltReferenceFileNameInformation(information: *mut FLT_FILE_NAME_INFORMATION) {
-    match kernel().flt.names.live().get_mut(&information.addr()) {
-        Some((count, _)) => *count += 1,
-        None => complain("FltReferenceFileNameInformation"),
+    const ROUTINE: &str = "FltReferenceFileNameInformation";
+    let names = &kernel().flt.names;
+    let known = names.live().get_mut(&information.addr()).map(|count| *count += 1);
+    match known {
+        Some(()) => _ = names.ledger.took(information.addr(), ROUTINE),
+        None => complain(ROUTINE),
     }
 }
 
 /// Gives a reference to a name information back; the last one frees it. Source: DDI; L-14.
 #[export(irql <= APC, module = "FLTMGR.SYS")]
 pub unsafe extern "win64" fn FltReleaseFileNameInformation(information: *mut FLT_FILE_NAME_INFORMATION) {
-    let mut live = kernel().flt.names.live();
-    let Some((count, _)) = live.get_mut(&information.addr()) else {
+    let names = &kernel().flt.names;
+    let mut live = names.live();
+    let Some(count) = live.get_mut(&information.addr()) else {
         drop(live);
         complain("FltReleaseFileNameInformation");
         return;
     };
+    names.ledger.gave_back(information.addr());
     *count -= 1;
     if *count == 0 {
+        names.ledger.forget(information.addr());
         live.remove(&information.addr());
         drop(live);
         // SAFETY: allocated from the pool by `make`, and freed once, as it has left the ledger.

@@ -30,6 +30,14 @@ pub struct Driver {
     /// Its image; `None` once it was unloaded.
     pub(crate) image: Mutex<Option<pe_image::MappedImage>>,
     pub(crate) usage: Usage,
+    pub(crate) running: OwnRoutines,
+}
+
+/// Which of a driver's two own routines runs: notify routines may run beside both (R-RM-10, R-RACE-07).
+#[derive(Debug, Default)]
+pub(crate) struct OwnRoutines {
+    pub(crate) entry: AtomicBool,
+    pub(crate) unload: AtomicBool,
 }
 
 /// Who uses the devices of a driver.

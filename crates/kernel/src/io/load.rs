@@ -10,7 +10,7 @@ use nt_abi::{
     STATUS_INVALID_IMAGE_HASH, UNICODE_STRING,
 };
 
-use super::driver::{Driver, Usage, as_driver};
+use super::driver::{Driver, OwnRoutines, Usage, as_driver};
 use crate::choices::CodeIntegrity;
 use crate::mm::sysload::{self, ImageError};
 use crate::ob::{self, ObjectType, Ref};
@@ -164,6 +164,7 @@ impl Kernel {
             object,
             image: Mutex::new(Some(image)),
             usage: Usage::default(),
+            running: OwnRoutines::default(),
         });
         self.make_service_key(name, file_name);
         let mut files = self.io.files.lock().unwrap_or_else(PoisonError::into_inner);
@@ -190,6 +191,7 @@ impl Kernel {
         let object = driver.object.as_ptr();
         // SAFETY: the object was made by `driver_object`, so it is the first field of a `DriverBody`.
         let registry = unsafe { &raw mut (*object.cast::<DriverBody>()).registry_string };
+        driver.running.entry.store(true, Ordering::Relaxed);
         let status = as_driver(Some(driver.id), entry as u64, || {
             // SAFETY: the entry point of an image that was mapped and bound.
             let returned = self.balanced("DriverEntry", entry, || unsafe {
@@ -197,6 +199,7 @@ impl Kernel {
             });
             NTSTATUS::from_u32(u32::try_from(returned & 0xFFFF_FFFF).unwrap_or_default())
         });
+        driver.running.entry.store(false, Ordering::Relaxed);
         dbg::flush_line();
         let elapsed = crate::ke::time::monotonic().saturating_sub(began);
         self.record(Body::DriverStart { driver: driver.id, status, elapsed });
@@ -253,6 +256,7 @@ impl Kernel {
         let began = crate::ke::time::monotonic();
         // SAFETY: the object is alive; the field is the I/O manager's.
         unsafe { (*object).Flags |= nt_abi::DRVO_UNLOAD_INVOKED };
+        driver.running.unload.store(true, Ordering::Relaxed);
         crate::stress::unloading();
         as_driver(Some(driver.id), unload as u64, || {
             // SAFETY: what the driver said its unload routine is; a wrong address faults as the driver's fault.
@@ -260,6 +264,7 @@ impl Kernel {
                 machine::call1(unload, object.expose_provenance() as u64)
             })
         });
+        driver.running.unload.store(false, Ordering::Relaxed);
         dbg::flush_line();
         let elapsed = crate::ke::time::monotonic().saturating_sub(began);
         self.record(Body::DriverUnload { driver: driver.id, elapsed: Some(elapsed) });

@@ -9,6 +9,7 @@ use nt_abi::{
 };
 
 use crate::ob::Ref;
+use crate::ob::ledger::hand_out;
 
 /// The highest device that is attached above a device.
 ///
@@ -24,13 +25,14 @@ pub(super) unsafe fn top(mut device: *mut DEVICE_OBJECT) -> *mut DEVICE_OBJECT {
     device
 }
 
-/// Takes a reference on a device and answers it.
+/// Takes a reference on a device for the driver that called `routine`, and answers it.
 ///
 /// # Safety
 /// Null, or a live device.
-unsafe fn referenced(device: *mut DEVICE_OBJECT) -> *mut DEVICE_OBJECT {
+unsafe fn referenced(device: *mut DEVICE_OBJECT, routine: &'static str) -> *mut DEVICE_OBJECT {
     // SAFETY: by this function's contract.
-    NonNull::new(device).map_or(std::ptr::null_mut(), |device| unsafe { Ref::share(device) }.into_raw())
+    NonNull::new(device)
+        .map_or(std::ptr::null_mut(), |device| hand_out(unsafe { Ref::share(device) }, routine))
 }
 
 /// Returns the highest device that is attached above a device. Source: DDI.
@@ -44,14 +46,14 @@ pub unsafe extern "win64" fn IoGetAttachedDevice(device: *mut DEVICE_OBJECT) -> 
 #[export(irql <= DISPATCH)]
 pub unsafe extern "win64" fn IoGetAttachedDeviceReference(device: *mut DEVICE_OBJECT) -> *mut DEVICE_OBJECT {
     // SAFETY: a driver's pointer.
-    unsafe { referenced(top(device)) }
+    unsafe { referenced(top(device), "IoGetAttachedDeviceReference") }
 }
 
 /// Returns the device that a device is attached to, with a reference; null where to none. Source: DDI.
 #[export(irql <= DISPATCH, since = Xp)]
 pub unsafe extern "win64" fn IoGetLowerDeviceObject(device: *mut DEVICE_OBJECT) -> *mut DEVICE_OBJECT {
     // SAFETY: a driver's pointer to a live device.
-    unsafe { referenced((*(*device).DeviceObjectExtension).AttachedTo) }
+    unsafe { referenced((*(*device).DeviceObjectExtension).AttachedTo, "IoGetLowerDeviceObject") }
 }
 
 /// Returns the lowest device of a stack, with a reference. Source: DDI.
@@ -63,7 +65,7 @@ pub unsafe extern "win64" fn IoGetDeviceAttachmentBaseRef(device: *mut DEVICE_OB
         while !(*(*base).DeviceObjectExtension).AttachedTo.is_null() {
             base = (*(*base).DeviceObjectExtension).AttachedTo;
         }
-        referenced(base)
+        referenced(base, "IoGetDeviceAttachmentBaseRef")
     }
 }
 
@@ -174,7 +176,7 @@ pub unsafe extern "win64" fn IoGetDeviceObjectPointer(
     };
     match super::send::open_path(crate::kernel(), None, &name, &how) {
         Ok((opened, _)) => {
-            let opened = opened.into_raw();
+            let opened = hand_out(opened, "IoGetDeviceObjectPointer");
             // SAFETY: as above.
             unsafe {
                 file.write(opened.cast());
@@ -213,7 +215,7 @@ pub unsafe extern "win64" fn IoEnumerateDeviceObjectList(
             return nt_abi::STATUS_BUFFER_TOO_SMALL;
         }
         for (index, device) in devices.into_iter().enumerate() {
-            list.add(index).write(referenced(device));
+            list.add(index).write(referenced(device, "IoEnumerateDeviceObjectList"));
         }
     }
     STATUS_SUCCESS

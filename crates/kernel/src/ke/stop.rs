@@ -1,6 +1,8 @@
 //! Bug checks: which one it is, and how it is written down.
 
-use event::{Body, Frame, Registers, Stop, StopKind};
+use std::sync::atomic::Ordering;
+
+use event::{Body, DriverId, Frame, Registers, Stop, StopKind};
 use machine::supervisor::{Access, Origin};
 use machine::{BugCheck, Irql};
 use nt_abi::{CONTEXT, EXCEPTION_RECORD, Profile};
@@ -125,6 +127,22 @@ fn encoded(access: Access) -> u64 {
     }
 }
 
+/// What runs beside a notify routine that stops the machine, where that is a likely cause: L-19, L-20.
+fn moment(driver: Option<DriverId>) -> &'static str {
+    let driver = driver.and_then(|id| kernel().io.driver(id));
+    let Some(running) = driver.map(|driver| &driver.running) else { return "" };
+    let in_routine = crate::rule::call::running_routine().is_some();
+    if in_routine && running.unload.load(Ordering::Relaxed) {
+        "; this notify routine runs while DriverUnload does, which may have torn down what it needs: remove the routine first \
+         (L-20)"
+    } else if in_routine && running.entry.load(Ordering::Relaxed) {
+        "; this notify routine runs before DriverEntry has returned, which may not have initialised yet what it needs: register \
+         the routine last (L-19)"
+    } else {
+        ""
+    }
+}
+
 impl Kernel {
     fn stop(&self, stop: &machine::Stop) -> ! {
         let mut message = match &stop.exception {
@@ -138,16 +156,16 @@ impl Kernel {
         if let Some(site) = stop.exception.as_ref().and_then(|exception| exception.call_site.as_ref()) {
             message.push_str(&format!(", in a kernel routine called from {}", frame(site)));
         }
+        let driver = crate::io::driver::from_tag(stop.driver);
         if stop.exception.is_some() && crate::ps::follows_poison(&stop.registers.general) {
             let stack = named(&stop.stack);
-            let driver = crate::io::driver::from_tag(stop.driver);
             self.finding_at(driver, &crate::rule::L_15, POISON_FOLLOWED, None, stack);
-            message.push_str("; ");
-            message.push_str(POISON_FOLLOWED);
+            message.push_str(&format!("; {POISON_FOLLOWED} (L-15)"));
         }
         if (stop.code, stop.parameters[0]) == DOUBLE_FAULT {
             super::stack_use::used_up(named(&stop.stack));
         }
+        message.push_str(moment(driver));
         if let Some(told) = pool_address(stop).and_then(|address| self.ex.pool.describe(address)) {
             message.push_str(&format!("; {told}"));
         }
@@ -155,7 +173,7 @@ impl Kernel {
             kind: StopKind::BugCheck,
             code: stop.code,
             parameters: stop.parameters,
-            driver: crate::io::driver::from_tag(stop.driver),
+            driver,
             message: message.into(),
             registers: Some(Box::new(registers(stop))),
             stack: named(&stop.stack),
@@ -209,7 +227,13 @@ fn touched(exception: &machine::stop::StopException) -> String {
         8 => "executing",
         _ => return String::new(),
     };
-    let hint = if address < 0x1_0000 { ", a null pointer or a field of one: test it before use" } else { "" };
+    let hint = if address < 0x1_0000 {
+        ", a null pointer or a field of one: test it before use (L-16)"
+    } else if crate::rule::call::running_routine().is_some() && crate::mm::probe::is_user(address, 1) {
+        ", memory of user mode, which may be gone at any moment: touch it under __try only (L-07)"
+    } else {
+        ""
+    };
     format!(", {how} {address:#x}{hint}")
 }
 
@@ -303,7 +327,7 @@ pub(crate) fn driver_stack() -> Vec<Frame<'static>> {
     }
     let mut here = CONTEXT::default();
     machine::seh::context::capture_here(&mut here);
-    named(&machine::seh::walk::stack(&here))
+    named(&machine::seh::walk::stack_of_captured(&here))
 }
 
 /// A stack as reports show it.

@@ -250,7 +250,7 @@ pub unsafe extern "win64" fn MmCreateSection(
     // SAFETY: the driver's pointers.
     unsafe {
         match describe(maximum, protect, allocation, file) {
-            Ok(made) => section.write_unaligned(made.into_raw()),
+            Ok(made) => section.write_unaligned(crate::ob::ledger::hand_out(made, "MmCreateSection")),
             Err(status) => return status,
         }
     }

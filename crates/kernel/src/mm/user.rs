@@ -7,7 +7,7 @@
 //! Pages are for reading; a write is an access violation. They lie in the host's own address space: where the host has
 //! something at the same address, drivers see that.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ptr::NonNull;
 
 use event::ProcessId;
@@ -20,6 +20,8 @@ use crate::ps::thread::current;
 thread_local! {
     /// The pages that this processor has put into user space.
     static PLACED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+    /// Whether nothing is there of what drivers touch, as another thread of the process may have unmapped it (L-07).
+    static GONE: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The most pages that one context looks at: a driver that reads more reads a whole program, for which the host
@@ -28,7 +30,7 @@ const MOST: usize = 4096;
 
 /// A page fault in user space: fetches the page. `true` when it is there now.
 pub(crate) fn fault(address: u64, access: Access) -> bool {
-    if access != Access::Read || machine::irql::current() >= machine::Irql::DISPATCH {
+    if GONE.get() || access != Access::Read || machine::irql::current() >= machine::Irql::DISPATCH {
         return false;
     }
     let Some(thread) = current() else { return false };
@@ -47,6 +49,14 @@ pub(crate) fn fault(address: u64, access: Access) -> bool {
     }
     PLACED.with(|placed| placed.borrow_mut().push(page));
     true
+}
+
+/// Tells drivers of something; `gone`: while no page of a process can be touched.
+pub(crate) fn while_gone<T>(gone: bool, tell: impl FnOnce() -> T) -> T {
+    let before = GONE.replace(gone);
+    let told = tell();
+    GONE.set(before);
+    told
 }
 
 /// Takes the pages away that this processor has put into user space: the context ends, or changes.

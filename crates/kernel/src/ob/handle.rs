@@ -3,7 +3,7 @@
 //! As on NT the System process's table is the kernel's: a handle that is made there names the same entry with
 //! and without the bits that mark a kernel handle.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use event::{DriverId, Leak, LeakKind, ProcessId};
@@ -36,6 +36,8 @@ pub(crate) struct Opened {
     pub(crate) attributes: u32,
     /// Whose code opened it.
     owner: Option<DriverId>,
+    /// The address of the call that opened it, where a driver did: see [`Ledger::site`](super::ledger::Ledger::site).
+    place: u64,
 }
 
 /// The handles of one process.
@@ -125,7 +127,10 @@ impl Handles {
         // SAFETY: `object` keeps it alive.
         unsafe { object::count_handle(object.as_ptr(), 1) };
         let attributes = attributes & (OBJ_INHERIT | PROTECT_CLOSE);
-        let entry = Opened { object, access, attributes, owner: crate::io::current_driver() };
+        let owner = crate::io::current_driver();
+        // Handles of programs are opened without any driver.
+        let place = owner.map_or(0, |_| crate::kernel().ob.ledger.place());
+        let entry = Opened { object, access, attributes, owner, place };
         let value = self.lock().entry(process).or_default().insert(entry);
         std::ptr::without_provenance_mut(if kernel { value | KERNEL_HANDLE_MASK } else { value })
     }
@@ -133,7 +138,7 @@ impl Handles {
     /// What a handle names, with a reference; pseudo-handles name the current process and thread.
     pub(crate) fn get(&self, handle: HANDLE) -> Option<Opened> {
         if let Some(object) = pseudo(handle) {
-            return Some(Opened { object, access: ALL, attributes: 0, owner: None });
+            return Some(Opened { object, access: ALL, attributes: 0, owner: None, place: 0 });
         }
         let at = place(handle);
         self.lock().get(&at.process)?.get(at.value).cloned()
@@ -233,22 +238,23 @@ impl Handles {
 
     /// Says which handles a driver left open, in every table, and forgets whose they were.
     pub(crate) fn report_leaks(&self, kernel: &Kernel, driver: DriverId) {
-        let mut left: Vec<(&'static str, u64)> = Vec::new();
+        let mut left = BTreeMap::<(&'static str, u64), u64>::new();
         for entry in self.lock().values_mut().flat_map(|table| table.entries.iter_mut().flatten()) {
             if entry.owner != Some(driver) {
                 continue;
             }
             entry.owner = None;
-            let kind = entry.object.kind().name;
-            match left.iter_mut().find(|(name, _)| *name == kind) {
-                Some((_, count)) => *count += 1,
-                None => left.push((kind, 1)),
-            }
+            *left.entry((entry.object.kind().name, entry.place)).or_default() += 1;
         }
-        left.sort_unstable();
-        for (kind, count) in left {
+        for ((kind, place), count) in left {
             let what = format!("handle to an object of type {kind}: close it with ZwClose").into();
             kernel.record(event::Body::Leak(Leak { driver, kind: LeakKind::Handle, what, count, bytes: 0 }));
+            let site = kernel.ob.ledger.site(place);
+            let message = format!(
+                "the driver was unloaded with {count} handle(s) to objects of type {kind} open that it opened at {site}: call \
+                 ZwClose once for each"
+            );
+            kernel.finding_at(Some(driver), &crate::rule::L_14, &message, None, site.frames());
         }
     }
 

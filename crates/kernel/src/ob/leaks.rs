@@ -1,13 +1,14 @@
-//! What an unloaded driver left with the object manager and the registry: handles and callbacks.
+//! What an unloaded driver left with the object manager and the registry: handles, references and callbacks.
 
 use event::{Body, DriverId, Leak, LeakKind};
 
 use crate::Kernel;
 use crate::io::Driver;
 
-/// Says which handles and callbacks a driver left behind.
+/// Says which handles, references and callbacks a driver left behind.
 pub(crate) fn report(kernel: &Kernel, driver: &Driver) {
     kernel.ob.handles.report_leaks(kernel, driver.id);
+    super::ledger::report(kernel, driver.id);
     let objects = kernel.ob.callbacks.count_of(driver.id);
     callbacks(kernel, driver.id, objects, "object callbacks", "ObUnRegisterCallbacks", "handle");
     let keys = kernel.cm.callbacks.count_of(driver.id);

@@ -7,6 +7,7 @@
 //!   open.rs    opening by pointer and by name       close.rs       ZwClose
 //!   query.rs   names and types of objects           access.rs      generic rights
 //!   callback.rs  ObRegisterCallbacks                interceptors.rs  callbacks in order of altitude
+//!   ledger.rs  the references that drivers hold     leaks.rs       what an unloaded one left behind
 //! ```
 
 pub(crate) mod access;
@@ -16,6 +17,7 @@ pub mod close;
 pub(crate) mod handle;
 pub(crate) mod interceptors;
 pub(crate) mod leaks;
+pub(crate) mod ledger;
 pub mod name;
 pub mod object;
 pub mod open;
@@ -33,6 +35,8 @@ use crate::Config;
 pub(crate) struct State {
     /// Every open handle.
     pub(crate) handles: handle::Handles,
+    /// The references that drivers hold.
+    pub(crate) ledger: ledger::Ledger,
     /// The name space.
     pub(crate) names: name::Names,
     /// What `ObRegisterCallbacks` registered.
@@ -43,6 +47,7 @@ impl State {
     pub(crate) fn new(_: &Config) -> Self {
         Self {
             handles: handle::Handles::default(),
+            ledger: ledger::Ledger::default(),
             names: name::Names::new(),
             callbacks: interceptors::Table::default(),
         }

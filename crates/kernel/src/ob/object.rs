@@ -2,7 +2,7 @@
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 /// The kind of an object: what drivers know as `OBJECT_TYPE`, and import as `PsProcessType` and so on.
 #[repr(C)]
@@ -30,6 +30,8 @@ struct Header {
     size: usize,
     /// Distinguishes an object from any other memory a driver might pass for one.
     magic: u64,
+    /// A driver holds or has held a reference that is in the ledger.
+    noted: AtomicBool,
 }
 
 const MAGIC: u64 = u64::from_le_bytes(*b"CbObject");
@@ -52,7 +54,14 @@ pub(crate) fn create<T>(kind: &'static ObjectType, tail: usize) -> NonNull<T> {
     // SAFETY: the layout has a header's size at least, so it is not zero.
     let memory = unsafe { alloc_zeroed(layout) };
     let Some(memory) = NonNull::new(memory) else { handle_alloc_error(layout) };
-    let header = Header { pointers: AtomicI64::new(1), handles: AtomicI64::new(0), kind, size, magic: MAGIC };
+    let header = Header {
+        pointers: AtomicI64::new(1),
+        handles: AtomicI64::new(0),
+        kind,
+        size,
+        magic: MAGIC,
+        noted: AtomicBool::new(false),
+    };
     // SAFETY: freshly allocated for a header followed by the body, aligned to 16.
     unsafe { memory.cast::<Header>().write(header) };
     // SAFETY: the body follows the header within the allocation.
@@ -106,7 +115,11 @@ pub(crate) unsafe fn dereference<T>(body: *const T) -> i64 {
 /// No reference may be left.
 unsafe fn delete(header: *mut Header) {
     // SAFETY: made by `create`; not yet freed, by this function's contract.
-    let (kind, size) = unsafe { ((*header).kind, (*header).size) };
+    let (kind, size, noted) =
+        unsafe { ((*header).kind, (*header).size, (*header).noted.load(Ordering::Relaxed)) };
+    if noted {
+        crate::kernel().ob.ledger.forget(header.addr() + HEADER);
+    }
     if let Some(delete) = kind.delete {
         // SAFETY: the body follows its header, and is unreachable for others.
         unsafe { delete(header.cast::<u8>().add(HEADER)) };
@@ -115,6 +128,24 @@ unsafe fn delete(header: *mut Header) {
     unsafe { (*header).magic = 0 };
     // SAFETY: allocated by `create` with this layout.
     unsafe { dealloc(header.cast(), layout(size)) };
+}
+
+/// Says that an object is in the ledger of what drivers hold: its end is told there.
+///
+/// # Safety
+/// As for [`reference`].
+pub(crate) unsafe fn set_noted<T>(body: *const T) {
+    // SAFETY: the caller's reference keeps the header alive.
+    unsafe { (*header_of(body)).noted.store(true, Ordering::Relaxed) };
+}
+
+/// Whether an object is or was in the ledger of what drivers hold.
+///
+/// # Safety
+/// As for [`reference`].
+pub(crate) unsafe fn is_noted<T>(body: *const T) -> bool {
+    // SAFETY: the caller's reference keeps the header alive.
+    unsafe { (*header_of(body)).noted.load(Ordering::Relaxed) }
 }
 
 /// How many references an object has.

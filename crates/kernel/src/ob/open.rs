@@ -159,7 +159,7 @@ pub unsafe extern "win64" fn ObReferenceObjectByName(
     match found {
         Ok(found) => {
             // SAFETY: as above.
-            unsafe { object.write_unaligned(found.into_raw()) };
+            unsafe { object.write_unaligned(super::ledger::hand_out(found, "ObReferenceObjectByName")) };
             STATUS_SUCCESS
         }
         Err(status) => status,

@@ -6,6 +6,7 @@ use export_macro::export;
 use nt_abi::{HANDLE, NTSTATUS, OBJECT_HANDLE_INFORMATION, STATUS_OBJECT_TYPE_MISMATCH, STATUS_SUCCESS};
 
 use super::handle::{Opened, is_kernel_handle};
+use super::ledger::{given_back, hand_out};
 use super::object::{self, Object};
 use super::{ObjectType, Ref};
 use crate::kernel;
@@ -65,7 +66,7 @@ pub unsafe extern "win64" fn ObReferenceObjectByHandle(
                 unsafe { information.write_unaligned(told(&opened)) };
             }
             // SAFETY: as above.
-            unsafe { object.write_unaligned(opened.object.into_raw()) };
+            unsafe { object.write_unaligned(hand_out(opened.object, "ObReferenceObjectByHandle")) };
             STATUS_SUCCESS
         }
         Err(status) => status,
@@ -100,7 +101,7 @@ pub unsafe extern "win64" fn ObReferenceObjectByPointer(
     if !is_of(&object, kind) {
         return STATUS_OBJECT_TYPE_MISMATCH;
     }
-    object.into_raw();
+    hand_out(object, "ObReferenceObjectByPointer");
     STATUS_SUCCESS
 }
 
@@ -124,7 +125,7 @@ pub unsafe extern "win64" fn ObfReferenceObject(object: *mut Object) -> i64 {
     let object = unsafe { share(object) };
     // SAFETY: the reference keeps it alive.
     let count = unsafe { object::pointer_count(object.as_ptr()) };
-    object.into_raw();
+    hand_out(object, "ObReferenceObject");
     count
 }
 
@@ -143,7 +144,10 @@ pub unsafe extern "win64" fn ObfDereferenceObject(object: *mut Object) -> i64 {
         no_object(object);
     }
     // SAFETY: a live object, as was just seen; the reference is the driver's to give up.
-    unsafe { object::dereference(object) }
+    unsafe {
+        given_back(object);
+        object::dereference(object)
+    }
 }
 
 /// Gives a reference up, with a tag for tracing. Source: DDI.

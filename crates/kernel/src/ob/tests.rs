@@ -14,7 +14,7 @@ use super::reference::*;
 use super::types::*;
 use super::{ObjectType, Ref};
 use crate::cm::tests::{attributes, text};
-use crate::ps::process::PROCESS_TYPE;
+use crate::ps::process::{Eprocess, Origin, PROCESS_TYPE};
 use crate::testing::{stops, with_kernel};
 use crate::{Config, Kernel};
 
@@ -23,6 +23,14 @@ fn event() -> Ref<Object> {
     let event: NonNull<KEVENT> = super::create(&EVENT_TYPE, 0);
     // SAFETY: the one reference it was created with.
     unsafe { Ref::adopt(event) }.erase()
+}
+
+/// A process that is no more but for its references.
+fn exited_process() -> Ref<Eprocess> {
+    let process = event::Process { process: event::ProcessId(8), ..event::Process::default() };
+    let process = Eprocess::new(&process, Origin::Created, event::Time(0));
+    process.set_exited(STATUS_SUCCESS, event::Time(1));
+    process
 }
 
 fn by_handle(
@@ -228,6 +236,7 @@ fn loaded(kernel: &'static Kernel) -> &'static crate::io::Driver {
         object: unsafe { Ref::adopt(object) },
         image: Mutex::new(None),
         usage: Default::default(),
+        running: Default::default(),
     })
 }
 
@@ -260,6 +269,63 @@ fn r_unl_02_what_a_driver_left_behind_is_told() {
         };
         let leaks: Vec<_> = records.all().into_iter().filter_map(leak).collect();
         assert_eq!(leaks, [(LeakKind::Handle, 2), (LeakKind::Routine, 1)]);
-        assert_eq!(records.findings(), ["L-18"]);
+        assert_eq!(records.findings(), ["L-14", "L-18"]);
+    });
+}
+
+#[test]
+fn l_14_references_that_an_unloaded_driver_holds_are_told_by_kind_and_way_back() {
+    with_kernel(Config::default(), |kernel, records| {
+        let driver = loaded(kernel);
+        let (kept, returned) = (event(), event());
+        let process = exited_process();
+        crate::io::driver::as_driver(Some(driver.id), 0, || {
+            // SAFETY: live objects; what is given back was taken.
+            unsafe {
+                ObfReferenceObject(kept.as_ptr());
+                ObfReferenceObject(kept.as_ptr());
+                ObfReferenceObject(returned.as_ptr());
+                ObfDereferenceObject(returned.as_ptr());
+                ObfReferenceObject(process.as_ptr().cast());
+                crate::se::token::PsReferencePrimaryToken(&process);
+            }
+        });
+        super::leaks::report(kernel, driver);
+        let bodies = records.all();
+        let of = |kind: &str| {
+            let named = format!("object(s) of type {kind}");
+            let found = bodies.iter().find_map(|body| match body {
+                Body::Finding(finding) if finding.message.contains(&named) => {
+                    Some(finding.message.to_string())
+                }
+                _ => None,
+            });
+            found.unwrap_or_else(|| panic!("{kind}: {bodies:?}"))
+        };
+        assert_eq!(records.findings(), ["L-14"; 3]);
+        assert!(
+            of("Event").contains("2 reference(s) on 1 object(s)")
+                && of("Event").contains("call ObDereferenceObject")
+        );
+        assert!(of("Process").contains("(1 of them exited, and cannot be freed)"));
+        assert!(of("Token").contains("call PsDereferencePrimaryToken"));
+        super::leaks::report(kernel, driver);
+        assert_eq!(records.findings().len(), 3, "they are told once");
+    });
+}
+
+#[test]
+fn l_14_an_object_that_was_deleted_holds_nobodys_reference() {
+    with_kernel(Config::default(), |kernel, records| {
+        let driver = loaded(kernel);
+        let object = event();
+        // SAFETY: the second reference is the driver's, and is given up behind the ledger's back.
+        crate::io::driver::as_driver(Some(driver.id), 0, || unsafe {
+            ObfReferenceObject(object.as_ptr());
+            super::dereference(object.as_ptr());
+        });
+        drop(object);
+        super::leaks::report(kernel, driver);
+        assert!(records.findings().is_empty());
     });
 }

@@ -44,7 +44,7 @@ impl Kernel {
         }
         // Borrowed all the way: cloning an event allocates nothing.
         self.record(event::Body::Event(event.clone()));
-        let refused = self.tell(event);
+        let refused = crate::mm::user::while_gone(event.conditions.user_pages_gone, || self.tell(event));
         crate::dbg::flush_line();
         refused
     }

@@ -37,7 +37,7 @@ pub unsafe extern "win64" fn PsReferenceProcessFilePointer(
 ) -> NTSTATUS {
     let known = process.image.as_ref().filter(|_| process.id != event::ProcessId::SYSTEM);
     let Some(name) = known else { return STATUS_UNSUCCESSFUL };
-    let opened = ImageFile::open(name).into_raw();
+    let opened = crate::ob::ledger::hand_out(ImageFile::open(name), "PsReferenceProcessFilePointer");
     // SAFETY: the driver's pointer; a bad one faults as on Windows.
     unsafe { file.write(opened.cast()) };
     STATUS_SUCCESS

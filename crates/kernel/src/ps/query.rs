@@ -12,6 +12,7 @@ use nt_abi::{
 use super::process::{Eprocess, PROCESS_TYPE};
 use super::thread::{Ethread, THREAD_TYPE};
 use crate::kernel;
+use crate::ob::ledger::hand_out;
 
 /// The current thread. Kernel routines run on processors, which always have one.
 fn current() -> &'static Ethread {
@@ -222,7 +223,7 @@ pub unsafe extern "win64" fn PsLookupProcessByProcessId(id: HANDLE, process: *mu
     let found = id_of(id).and_then(|id| kernel().ps.cid.lookup::<Eprocess>(id, &PROCESS_TYPE));
     let Some(found) = found else { return STATUS_INVALID_CID };
     // SAFETY: the driver's pointer; a bad one faults as on Windows.
-    unsafe { process.write(found.into_raw()) };
+    unsafe { process.write(hand_out(found, "PsLookupProcessByProcessId")) };
     STATUS_SUCCESS
 }
 
@@ -232,7 +233,7 @@ pub unsafe extern "win64" fn PsLookupThreadByThreadId(id: HANDLE, thread: *mut *
     let found = id_of(id).and_then(|id| kernel().ps.cid.lookup::<Ethread>(id, &THREAD_TYPE));
     let Some(found) = found else { return STATUS_INVALID_PARAMETER };
     // SAFETY: the driver's pointer; a bad one faults as on Windows.
-    unsafe { thread.write(found.into_raw()) };
+    unsafe { thread.write(hand_out(found, "PsLookupThreadByThreadId")) };
     STATUS_SUCCESS
 }
 
@@ -249,10 +250,10 @@ pub unsafe extern "win64" fn PsLookupProcessThreadByCid(
     };
     if let Some(process) = NonNull::new(process) {
         // SAFETY: the driver's pointer; a bad one faults as on Windows.
-        unsafe { process.write(found.process.clone().into_raw()) };
+        unsafe { process.write(hand_out(found.process.clone(), "PsLookupProcessThreadByCid")) };
     }
     // SAFETY: as above.
-    unsafe { thread.write(found.into_raw()) };
+    unsafe { thread.write(hand_out(found, "PsLookupProcessThreadByCid")) };
     STATUS_SUCCESS
 }
 

@@ -48,7 +48,8 @@ pub unsafe extern "win64" fn SeCaptureSubjectContextEx(
 /// `subject` must be writable.
 unsafe fn capture(process: &Eprocess, subject: *mut SECURITY_SUBJECT_CONTEXT) {
     let captured = SECURITY_SUBJECT_CONTEXT {
-        PrimaryToken: Token::of(process).clone().into_raw().cast(),
+        PrimaryToken: crate::ob::ledger::hand_out(Token::of(process).clone(), "SeCaptureSubjectContext")
+            .cast(),
         ProcessAuditId: std::ptr::without_provenance_mut(process.id.0 as usize),
         ..SECURITY_SUBJECT_CONTEXT::default()
     };

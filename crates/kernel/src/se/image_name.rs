@@ -9,7 +9,7 @@ use crate::ps::process::Eprocess;
 use crate::rtl::unicode::{put, short};
 
 /// The tag that names have in the pool.
-const TAG: Tag = Tag(u32::from_le_bytes(*b"SeNm"));
+pub(crate) const TAG: Tag = Tag(u32::from_le_bytes(*b"SeNm"));
 
 /// Returns the path of a process's main image, in its device form: a string and its characters in one allocation that
 /// the driver frees with ExFreePool. Source: DDI of the file system headers; L-14.

@@ -163,7 +163,7 @@ impl Token {
 /// Returns the primary token of a process, with a reference. Source: DDI of the file system headers.
 #[export(irql == PASSIVE)]
 pub unsafe extern "win64" fn PsReferencePrimaryToken(process: &Eprocess) -> *mut Token {
-    Token::of(process).clone().into_raw()
+    crate::ob::ledger::hand_out(Token::of(process).clone(), "PsReferencePrimaryToken")
 }
 
 /// Gives back the reference of `PsReferencePrimaryToken`. Source: DDI of the file system headers.

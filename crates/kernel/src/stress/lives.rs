@@ -94,6 +94,7 @@ impl Life {
             apc_level: self.one_in(8),
             all_apcs_disabled: self.one_in(4),
             unterminated_names: self.one_in(4),
+            user_pages_gone: false,
         };
         let own = ClientId { process: ProcessId(new_id()), thread: ThreadId(new_id()) };
         let image = self.file();

@@ -15,6 +15,16 @@ const MAX_SCAN: usize = 64 * 1024;
 
 /// The frames from a context outwards, innermost first. Never faults, whatever the stack looks like.
 pub fn stack(context: &CONTEXT) -> Vec<StackFrame> {
+    walk_from(context, true)
+}
+
+/// The frames from a context that a routine of ours captured in itself. It is no leaf: what lies at the bottom of its
+/// frame is no return address, and may be an old one.
+pub fn stack_of_captured(context: &CONTEXT) -> Vec<StackFrame> {
+    walk_from(context, false)
+}
+
+fn walk_from(context: &CONTEXT, mut leaf: bool) -> Vec<StackFrame> {
     let mut frames = vec![StackFrame::at(context.Rip)];
     let mut walk = *context;
     if attached().is_none() {
@@ -30,11 +40,12 @@ pub fn stack(context: &CONTEXT) -> Vec<StackFrame> {
                 walk = unsafe { *active.origin };
                 true
             }
-            Border::None => step(&mut walk, exact),
+            Border::None => (leaf || images::find(walk.Rip as usize).is_some()) && step(&mut walk, exact),
             // Beyond the outermost call into driver code there is none.
             Border::Call if !borders.leave_call() => break,
             _ => false,
         };
+        leaf = true;
         if !stepped {
             exact = false;
             let Some((slot, address)) = scan_for_frame(walk.Rsp, &borders) else { break };

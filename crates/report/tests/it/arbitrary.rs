@@ -256,9 +256,11 @@ fn of_run() -> BoxedStrategy<Body<'static>> {
 
 /// A record of any kind and content.
 pub(crate) fn record() -> BoxedStrategy<Record<'static>> {
-    let conditions = any::<[bool; 3]>().prop_map(|[apc_level, all_apcs_disabled, unterminated_names]| {
-        Conditions { apc_level, all_apcs_disabled, unterminated_names }
-    });
+    let conditions = any::<[bool; 4]>();
+    let conditions =
+        conditions.prop_map(|[apc_level, all_apcs_disabled, unterminated_names, user_pages_gone]| {
+            Conditions { apc_level, all_apcs_disabled, unterminated_names, user_pages_gone }
+        });
     let event = (time(), client(), event_kind(), conditions)
         .prop_map(|(time, context, kind, conditions)| Body::Event(Event { time, context, kind, conditions }));
     let verdict = (process(), status(), option::of(driver()))

@@ -97,7 +97,12 @@ fn what_is_unusual_is_said_and_what_is_usual_is_not() {
         EventKind::ImageLoad(Image { process: ProcessId(400), mapping, signature, ..Image::default() })
     };
     let signature = Signature { level: 12, kind: 3 };
-    let all = Conditions { apc_level: true, all_apcs_disabled: true, unterminated_names: true };
+    let all = Conditions {
+        apc_level: true,
+        all_apcs_disabled: true,
+        unterminated_names: true,
+        user_pages_gone: true,
+    };
     let records = [
         told(process(Subsystem::Wsl, true), all),
         told(image(Mapping::NoExecute, signature), Conditions::default()),
@@ -120,7 +125,7 @@ fn what_is_unusual_is_said_and_what_is_usual_is_not() {
     assert_eq!((&written[0]["subsystem"], &written[0]["inherits_no_handles"]), (&"wsl".into(), &true.into()));
     assert_eq!(
         written[0]["conditions"].to_string(),
-        r#"["apc_level","all_apcs_disabled","unterminated_names"]"#
+        r#"["apc_level","all_apcs_disabled","unterminated_names","user_pages_gone"]"#
     );
     assert_eq!(written[1]["mapping"], "no_execute");
     assert_eq!((&written[1]["signature_level"], &written[1]["signature_type"]), (&12.into(), &3.into()));
@@ -132,7 +137,10 @@ fn what_is_unusual_is_said_and_what_is_usual_is_not() {
         }
     }
     let human = shown(&records);
-    assert!(human.contains("(apc_level, all_apcs_disabled, unterminated_names, wsl)"), "{human}");
+    assert!(
+        human.contains("(apc_level, all_apcs_disabled, unterminated_names, user_pages_gone, wsl)"),
+        "{human}"
+    );
     assert!(human.contains("(no_execute)"), "{human}");
 }
 

@@ -110,6 +110,9 @@ pub struct Create {
     /// Whether names are counted strings without a NUL behind them.
     #[serde(default)]
     pub unterminated_names: bool,
+    /// Whether the memory of the process is gone when a routine touches it.
+    #[serde(default)]
+    pub user_pages_gone: bool,
 }
 
 /// What something is compiled for.
@@ -253,6 +256,9 @@ pub struct Map {
     /// Whether names are counted strings without a NUL behind them.
     #[serde(default)]
     pub unterminated_names: bool,
+    /// Whether the memory of the process is gone when a routine touches it.
+    #[serde(default)]
+    pub user_pages_gone: bool,
 }
 
 /// How a file is mapped.

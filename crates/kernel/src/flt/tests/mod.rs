@@ -105,6 +105,7 @@ fn driver(kernel: &'static Kernel, name: &str, installed: bool) -> &'static crat
         object,
         image: Mutex::new(None),
         usage: Default::default(),
+        running: Default::default(),
     });
     kernel.make_service_key(name, "test.sys");
     if installed {
