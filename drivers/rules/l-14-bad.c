@@ -3,7 +3,8 @@
  *
  * Mode says what: nothing is the process that it looks up, "thread" the thread, "token" the primary token of the process,
  * "handle" a handle to an event, "name" the information on an image's file name, "image-name" the name of the process's image.
- * With "twice" it closes a handle that it has closed already.
+ * With "twice" it closes a handle that it has closed already, with "given" it dereferences the process that its routine is
+ * given, and with "again" one that it looked up, twice.
  */
 #include "references.h"
 
@@ -29,6 +30,13 @@ static VOID NTAPI OnProcess(PEPROCESS Process, HANDLE ProcessId, PPS_CREATE_NOTI
             return;
         ZwClose(event);
         ZwClose(event);
+    } else if (ModeIs(L"given")) {
+        ObDereferenceObject(Process);
+    } else if (ModeIs(L"again")) {
+        if (!NT_SUCCESS(PsLookupProcessByProcessId(ProcessId, &found)))
+            return;
+        ObDereferenceObject(found);
+        ObDereferenceObject(found);
     } else if (!ModeIs(L"name")) {
         if (NT_SUCCESS(PsLookupProcessByProcessId(ProcessId, &found)))
             Seen++;

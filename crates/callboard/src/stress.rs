@@ -44,8 +44,8 @@ impl Subject {
     pub fn new(service: &str, path: &str, image: Vec<u8>, mut options: BenchOptions) -> Self {
         options.patience = Duration::from_secs(600);
         // Hangs are found without a clock; stepping through a driver takes its time on a busy machine.
-        options.watchdog = Duration::from_secs(120);
-        options.entry_watchdog = Duration::from_secs(120);
+        options.watchdog = Duration::from_secs(30);
+        options.entry_watchdog = Duration::from_secs(30);
         Self { service: service.into(), path: path.into(), image, options }
     }
 }

@@ -95,3 +95,14 @@ fn l_14_the_twin_takes_all_of_it_keeps_one_until_its_unload_and_gives_all_back()
     let bench = live("l-14-good.sys", None);
     assert!(bench.findings().is_empty() && bench.leaks().is_empty(), "{:#?}", bench.records());
 }
+
+#[test]
+fn l_14_a_reference_that_nobody_holds_is_found_where_it_is_given_up_and_stays() {
+    for mode in ["given", "again"] {
+        let (finding, leaks) = only(mode);
+        assert!(finding.message.contains("on the Process object at"), "{mode}: {finding:#?}");
+        let check = finding.bug_check.unwrap();
+        assert_eq!(check.0, 0x18, "{mode}: {finding:#?}");
+        assert!(leaks.is_empty(), "{mode}: {leaks:#?}");
+    }
+}

@@ -21,6 +21,8 @@ enum Told {
     PagesGone,
     /// That the system goes to sleep, and wakes up.
     Sleep,
+    /// Nothing of processes: a program sends its device a control code.
+    Control,
 }
 
 /// How a driver that breaks a rule ends.
@@ -68,6 +70,12 @@ const PAIRS: &[(&str, Told, End)] = &[
     ("L-18", Told::Usual, End::Found),
     ("L-21", Told::Usual, End::Found),
     ("L-22", Told::Usual, End::Found),
+    (
+        "IO-01",
+        Told::Control,
+        End::Stops(StopKind::BugCheck, 0x44, "IO-01: a request was completed that had been"),
+    ),
+    ("IO-02", Told::Control, End::Found),
     ("PO-01", Told::Sleep, End::Found),
 ];
 
@@ -127,6 +135,11 @@ fn live(bench: &mut Bench, path: &Path, told: Told) -> Result<(), Error> {
         bench.set_conditions(Conditions { user_pages_gone: true, ..Conditions::default() });
     }
     let driver = bench.load("rule", path)?;
+    if told == Told::Control {
+        let file = bench.open(r"\\.\CallboardRule")?;
+        bench.ioctl(&file, 0x22_2000, &[], 0)?;
+        return bench.finish();
+    }
     if told == Told::Sleep {
         bench.set_power(driver, PowerState::S3)?;
         bench.set_power(driver, PowerState::S0)?;

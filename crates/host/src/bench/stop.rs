@@ -22,8 +22,8 @@ pub(super) fn record(shared: &Shared, death: Death, modules: &[Module]) -> Recor
         Some(Reason::Hang { limit, routine }) => {
             let who = describe(*routine, modules);
             let message = format!(
-                "{who} did not return within {} s, so the driver host was ended; look for a wait that nobody ends, or \
-                 raise the watchdog's limit",
+                "{who} did not return within {} s, so the driver host was ended; look for a loop or a wait that nobody \
+                 ends, or raise the watchdog's limit",
                 limit / 1000
             );
             (StopKind::Hang, *routine, message)

@@ -193,10 +193,8 @@ fn used_after_call(lent: &crate::ex::pool_special::Lent, offset: usize, rip: u64
          call only; copy what is needed later",
         lent.what, lent.process
     );
-    let mut stack = driver_stack();
-    if stack.is_empty() {
-        stack.push(frame_at(rip));
-    }
+    // Those who called it stand in the stop that follows.
+    let stack = vec![frame_at(rip)];
     kernel().finding_at(crate::io::current_driver(), &crate::rule::L_15, &message, None, stack);
 }
 
@@ -218,6 +216,16 @@ fn pool_address(stop: &machine::Stop) -> Option<usize> {
     usize::try_from(address).ok()
 }
 
+/// Whether an address is a program's memory: drivers and their pool lie in the same half of the address space here.
+fn is_of_a_program(address: u64) -> bool {
+    let Ok(at) = usize::try_from(address) else { return false };
+    let images = [machine::images::find(at).is_some(), machine::images::find_unloaded(at).is_some()];
+    crate::mm::probe::is_user(address, 1)
+        && !images.contains(&true)
+        && kernel().ex.pool.describe(at).is_none()
+        && crate::mm::user::is_there(address)
+}
+
 /// What a page fault did to which address.
 fn touched(exception: &machine::stop::StopException) -> String {
     let [how, address] = exception.information[..] else { return String::new() };
@@ -229,7 +237,7 @@ fn touched(exception: &machine::stop::StopException) -> String {
     };
     let hint = if address < 0x1_0000 {
         ", a null pointer or a field of one: test it before use (L-16)"
-    } else if crate::rule::call::running_routine().is_some() && crate::mm::probe::is_user(address, 1) {
+    } else if crate::rule::call::running_routine().is_some() && is_of_a_program(address) {
         ", memory of user mode, which may be gone at any moment: touch it under __try only (L-07)"
     } else {
         ""
@@ -263,6 +271,9 @@ fn meaning(code: u32, parameters: [u64; 4]) -> &'static str {
         }
         (0x9F, 3) => {
             "a driver has kept a power request for ten minutes: it must pass it down or complete it, also when it was pended"
+        }
+        (0x44, _) => {
+            "IO-01: a request was completed that had been completed already: complete it in one place"
         }
         (0x7F, 8) => "the kernel stack is used up: endless recursion, or frames that are too large",
         (0x18, _) => "an object was dereferenced more often than it was referenced",

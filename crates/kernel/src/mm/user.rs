@@ -33,22 +33,27 @@ pub(crate) fn fault(address: u64, access: Access) -> bool {
     if GONE.get() || access != Access::Read || machine::irql::current() >= machine::Irql::DISPATCH {
         return false;
     }
-    let Some(thread) = current() else { return false };
-    let process = thread.current_process().id;
-    let Ok(page) = usize::try_from(address & !(PAGE_SIZE as u64 - 1)) else { return false };
-    if page == 0 || process == ProcessId::SYSTEM || process == ProcessId::IDLE {
-        return false;
-    }
     let has_room = PLACED.with(|placed| placed.try_borrow_mut().is_ok_and(|placed| placed.len() < MOST));
     let mut bytes = [0; PAGE_SIZE];
-    if !has_room || !kernel().recorder.user_page(process, page as u64, &mut bytes) {
-        return false;
-    }
+    let Some(page) = has_room.then(|| fetch(address, &mut bytes)).flatten() else { return false };
     if !machine::platform().place_page(page, &bytes) {
         return false;
     }
     PLACED.with(|placed| placed.borrow_mut().push(page));
     true
+}
+
+/// Fetches the page of the current process that an address lies in: where it begins. `None` where there is none.
+fn fetch(address: u64, bytes: &mut [u8; PAGE_SIZE]) -> Option<usize> {
+    let process = current()?.current_process().id;
+    let page = usize::try_from(address & !(PAGE_SIZE as u64 - 1)).ok()?;
+    let has_pages = page != 0 && process != ProcessId::SYSTEM && process != ProcessId::IDLE;
+    (has_pages && kernel().recorder.user_page(process, page as u64, bytes)).then_some(page)
+}
+
+/// Whether the current process has memory at an address, or had it before its pages went away.
+pub(crate) fn is_there(address: u64) -> bool {
+    fetch(address, &mut [0; PAGE_SIZE]).is_some()
 }
 
 /// Tells drivers of something; `gone`: while no page of a process can be touched.

@@ -76,13 +76,13 @@ impl Ledger {
         true
     }
 
-    /// The current driver gave a reference back.
-    pub(crate) fn gave_back(&self, address: usize) {
+    /// The current driver gave a reference back. `false` where no driver had any.
+    pub(crate) fn gave_back(&self, address: usize) -> bool {
         let driver = crate::io::current_driver();
         let mut books = self.books();
-        let Some(held) = books.held.get_mut(&address) else { return };
+        let Some(held) = books.held.get_mut(&address) else { return false };
         let own = held.iter().rposition(|held| Some(held.driver) == driver);
-        let Some(at) = own.or(held.len().checked_sub(1)) else { return };
+        let Some(at) = own.or(held.len().checked_sub(1)) else { return false };
         held[at].count -= 1;
         if held[at].count == 0 {
             held.remove(at);
@@ -90,6 +90,7 @@ impl Ledger {
         if held.is_empty() {
             books.held.remove(&address);
         }
+        true
     }
 
     /// What is at `address` is no more: nothing holds it, whatever was noted.
@@ -140,15 +141,15 @@ pub(crate) fn hand_out<T>(object: Ref<T>, routine: &'static str) -> *mut T {
     body
 }
 
-/// A driver gives a reference back.
+/// A driver gives a reference back. `false` where no driver has any to give: it would be somebody else's. What the
+/// kernel gives back itself is always its own.
 ///
 /// # Safety
 /// `body` must be a live object.
-pub(crate) unsafe fn given_back<T>(body: *const T) {
+pub(crate) unsafe fn given_back<T>(body: *const T) -> bool {
     // SAFETY: by this function's contract.
-    if unsafe { object::is_noted(body) } {
-        crate::kernel().ob.ledger.gave_back(body.addr());
-    }
+    let noted = unsafe { object::is_noted(body) };
+    (noted && crate::kernel().ob.ledger.gave_back(body.addr())) || crate::io::current_driver().is_none()
 }
 
 /// The routine that gives back what another one took.

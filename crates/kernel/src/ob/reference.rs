@@ -143,11 +143,29 @@ pub unsafe extern "win64" fn ObfDereferenceObject(object: *mut Object) -> i64 {
     if unsafe { object::type_of(object) }.is_none() {
         no_object(object);
     }
-    // SAFETY: a live object, as was just seen; the reference is the driver's to give up.
-    unsafe {
-        given_back(object);
-        object::dereference(object)
+    // SAFETY: a live object, as was just seen.
+    if !unsafe { given_back(object) } {
+        return not_held(object);
     }
+    // SAFETY: as above; the reference is the driver's to give up.
+    unsafe { object::dereference(object) }
+}
+
+/// L-14: a driver gives up a reference that no driver has. On Windows somebody else's goes; here it stays, as what the
+/// kernel holds must not go away under it.
+fn not_held(object: *mut Object) -> i64 {
+    let address = object.addr() as u64;
+    // SAFETY: the caller has seen that it is a live object; somebody else holds it.
+    let (kind, count) = unsafe { (object::type_of(object), object::pointer_count(object)) };
+    let kind = kind.map_or("?", |kind| kind.name);
+    let message = format!(
+        "ObDereferenceObject gives up a reference on the {kind} object at {address:#x}, and no driver holds one: on Windows it \
+         is somebody else's, and the object is freed while it is used. Dereference once what a PsLookup… or ObReference… \
+         referenced, and nothing that a routine was only given"
+    );
+    let check = (REFERENCE_BY_POINTER, [0, address, 0, 0]);
+    kernel().finding(&crate::rule::L_14, &message, Some(check));
+    count
 }
 
 /// Gives a reference up, with a tag for tracing. Source: DDI.

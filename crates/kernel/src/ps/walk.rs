@@ -304,7 +304,7 @@ impl<'a> Call<'a> {
 
     pub(super) fn end(self, status: Option<NTSTATUS>) {
         let elapsed = crate::ke::time::monotonic().saturating_sub(self.began);
-        check_locks(self.kernel, self.locks);
+        check_locks(self.kernel, self.locks, self.routine);
         check_balance(self.kernel, self.thread, (self.irql, self.apcs), self.routine, "a notify routine");
         report_late_writes(self.kernel, self.driver.map(|driver| (driver, self.routine)));
         io::leave_driver(self.before);
@@ -319,13 +319,19 @@ impl<'a> Call<'a> {
     }
 }
 
+/// L-13: what a routine left. It has returned, so that its beginning is the place that is told.
+fn left(kernel: &Kernel, routine: u64, message: &str, check: Option<(u32, [u64; 4])>) {
+    let place = vec![crate::ke::stop::frame_at(routine)];
+    kernel.finding_at(io::current_driver(), &crate::rule::L_13, message, check, place);
+}
+
 /// A routine releases the locks that it acquires (L-13): nobody else will.
-fn check_locks(kernel: &Kernel, before: usize) {
+fn check_locks(kernel: &Kernel, before: usize, routine: u64) {
     for (address, what) in lock_order::left_since(before) {
         let message = format!(
             "a notify routine returned with the {what} at {address:#x} held; release it on every way out"
         );
-        kernel.finding(&crate::rule::L_13, &message, None);
+        left(kernel, routine, &message, None);
     }
 }
 
@@ -347,7 +353,7 @@ pub(crate) fn check_balance(
             level.level()
         );
         let parameter = u64::from(irql.level()) << 16 | u64::from(level.level()) << 8 | 2;
-        kernel.finding(&crate::rule::L_13, &message, Some((0xC8, [parameter, routine, 0, 0])));
+        left(kernel, routine, &message, Some((0xC8, [parameter, routine, 0, 0])));
         machine::irql::set(level);
     }
     let apcs = ApcDisable::of(thread);
@@ -360,7 +366,7 @@ pub(crate) fn check_balance(
         // thread returns: what the walk had disabled itself has been given back by then.
         let [place, kind] = if thread.system { [routine, 1] } else { [0, 0] };
         let check = (0x01, [place, 0, apcs.beyond(before).combined(), kind]);
-        kernel.finding(&crate::rule::L_13, &message, Some(check));
+        left(kernel, routine, &message, Some(check));
         before.restore(thread);
     }
 }

@@ -153,7 +153,7 @@ pub(crate) fn story() -> Vec<Record<'static>> {
         image_call(3_725, SH, LATE),
         debug(3_726, SH, LATE, "libc.so.6 at 00007F3A90200000"),
         at(3_731, SH, Body::Finding(Finding {
-            rule: "L-18".into(),
+            rule: "L-15".into(),
             severity: Severity::Error,
             driver: Some(LATE),
             message: "IMAGE_INFO was read after the image routine had returned. It is on the caller's stack and gone \
