@@ -11,8 +11,11 @@
 #![forbid(unsafe_code)]
 
 mod civil;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod procmon;
 mod record;
+pub mod recording;
 
 pub use record::{
     DriverLoad, ImageLoad, ProcessCreate, ProcessExit, Reason, Rejected, Subject, ThreadEvent, Told, What,

@@ -1,4 +1,7 @@
 //! The readers as their users see them.
 
 mod data;
+mod events;
+mod faults;
 mod procmon_real;
+mod recording;
