@@ -84,7 +84,7 @@ impl Head {
     /// Reads the head at the front of some bytes, of which there are [`HEAD`].
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Fault> {
         let bytes: &[u8; HEAD] = bytes.first_chunk().ok_or(Fault::Head)?;
-        if bytes[..4] != MARKER || word(bytes, 56) != crc32fast::hash(&bytes[..56]) {
+        if bytes[..4] != MARKER || !matches(&bytes[..56], word(bytes, 56)) {
             return Err(Fault::Head);
         }
         let long = |at: usize| u64::from(word(bytes, at)) | u64::from(word(bytes, at + 4)) << 32;
@@ -113,7 +113,7 @@ impl Head {
 
     /// Unpacks the content, as it is in the file, into `raw`.
     pub(super) fn unpack(&self, stored: &[u8], raw: &mut Vec<u8>) -> Result<(), Fault> {
-        if crc32fast::hash(stored) != self.crc {
+        if !matches(stored, self.crc) {
             return Err(Fault::Content);
         }
         raw.clear();
@@ -178,4 +178,9 @@ impl Content<'_> {
 
 fn word(bytes: &[u8; HEAD], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+/// Whether a checksum is that of some bytes. A fuzzer, which does not guess checksums, is let through.
+fn matches(bytes: &[u8], crc: u32) -> bool {
+    cfg!(fuzzing) || crc32fast::hash(bytes) == crc
 }

@@ -3,5 +3,7 @@
 mod data;
 mod events;
 mod faults;
+mod procmon_made;
 mod procmon_real;
+mod procmon_run;
 mod recording;
