@@ -1,6 +1,7 @@
 //! The readers as their users see them.
 
 mod data;
+mod docs;
 mod events;
 mod faults;
 mod procmon_made;
