@@ -1,4 +1,6 @@
 //! How fast recordings are read: Callboard's own, and Procmon's CSV against only taking the same file apart.
+#![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
+#![expect(clippy::unwrap_used, reason = "a bench that cannot go on ends")]
 
 #[path = "../tests/it/events.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]

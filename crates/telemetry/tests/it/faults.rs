@@ -105,6 +105,20 @@ fn a_damaged_header_hides_nothing() {
     assert_eq!((count, reader.account().gaps[0].offset), (12, 0));
 }
 
+/// A fuzzer found it: the numbers behind it were added up.
+#[test]
+fn a_block_with_a_number_beyond_all_others_is_none() {
+    let mut recording = write(&ordinary_ones(10), options(5, false));
+    let start = recording.windows(4).position(|four| four == b"\xCBfr1").unwrap();
+    let head = &mut recording[start..start + 60];
+    head[20..28].fill(0xFF);
+    let crc = crc32fast::hash(&head[..56]);
+    head[56..60].copy_from_slice(&crc.to_le_bytes());
+    let (read, account) = read(recording.as_slice());
+    assert_eq!((read, account.lost_events), (ordinary_ones(10)[5..].to_vec(), 5));
+    assert!(account.gaps[0].why.contains("numbers"), "{account}");
+}
+
 #[test]
 fn parts_of_a_later_version_are_passed_over_and_counted() {
     let events = ordinary_ones(10);
