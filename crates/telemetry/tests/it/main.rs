@@ -1,4 +1,5 @@
 //! The readers as their users see them.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests are tests")]
 
 mod data;
 mod docs;
