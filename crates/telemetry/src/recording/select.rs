@@ -215,7 +215,7 @@ impl<R: Read + Seek> Selection<'_, R> {
         }
     }
 
-    /// How many blocks of the index looked at are still to be read: what is passed over is not among them.
+    /// Reads the next block that may hold something wanted, and says whether there is one.
     fn next_block(&mut self) -> Result<bool, BadRecord> {
         let bad =
             |entry: &Entry, why: String| BadRecord { number: entry.first, count: entry.count.into(), why };

@@ -69,7 +69,7 @@ fn a_flipped_bit_anywhere_costs_its_block_and_is_told() {
     for compress in [false, true] {
         let good = write(&events, options(5, compress));
         for at in 0..good.len() {
-            // Each byte has another bit flipped, and each form has all of them.
+            // Two bits of each byte, others from byte to byte: all eight of all take a minute.
             for bit in [at % 8, (at + 3) % 8] {
                 let mut bad = good.clone();
                 bad[at] ^= 1 << bit;
