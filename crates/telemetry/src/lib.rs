@@ -1,0 +1,21 @@
+//! What other tools have recorded of Windows machines, read record by record.
+//!
+//! ```text
+//!   file ──▶ container (plain, gzip, zip) ──▶ format, by content ──▶ Reader ──▶ Told | Rejected
+//!                                             evtx  json  procmon      record.rs
+//! ```
+//!
+//! A reader tells what stands in its file and adds nothing: what is missing is `None`. What a machine did is made of that
+//! by the normaliser (`source::replay`), which knows what drivers are owed. Nothing here holds more of a file than one
+//! record (or one chunk of it) at a time, and nothing panics on what a file holds.
+#![forbid(unsafe_code)]
+
+mod record;
+
+pub use record::{
+    DriverLoad, ImageLoad, ProcessCreate, ProcessExit, Reason, Rejected, Subject, ThreadEvent, Told, What,
+};
+
+/// What a file holds, one record after the other, in the order of the file: each is accepted or rejected, and none is left
+/// out, so that what was accepted and what was rejected is what was read.
+pub type Records<'a> = Box<dyn Iterator<Item = Result<Told, Rejected>> + 'a>;
