@@ -10,6 +10,8 @@
 //! record (or one chunk of it) at a time, and nothing panics on what a file holds.
 #![forbid(unsafe_code)]
 
+mod civil;
+pub mod procmon;
 mod record;
 
 pub use record::{

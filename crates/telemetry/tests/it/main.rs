@@ -1,0 +1,4 @@
+//! The readers as their users see them.
+
+mod data;
+mod procmon_real;
