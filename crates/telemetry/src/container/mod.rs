@@ -56,11 +56,19 @@ impl Part {
         }
     }
 
-    /// Its first bytes, as many as there are up to so many.
+    /// One that is not packed.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn memory(name: &str, bytes: Bytes) -> Self {
+        Self { name: name.into(), bytes, packing: Packing::None }
+    }
+
+    /// Its first bytes, as many as there are up to so many. What is damaged after some is told when it is read.
     pub(crate) fn prefix(&self, most: usize) -> io::Result<Vec<u8>> {
         let mut prefix = Vec::new();
-        self.stream().take(most as u64).read_to_end(&mut prefix)?;
-        Ok(prefix)
+        match self.stream().take(most as u64).read_to_end(&mut prefix) {
+            Err(error) if prefix.is_empty() => Err(error),
+            _ => Ok(prefix),
+        }
     }
 }
 

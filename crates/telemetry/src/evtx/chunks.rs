@@ -93,17 +93,22 @@ impl Chunks {
             return Ok(None);
         }
         let length = data.len();
-        if !data.starts_with(CHUNK_MAGIC) {
-            let found = &data[..length.min(8)];
-            let detail = format!("{place}: no chunk is there, but \"{}\"", found.escape_ascii());
+        let magic = &data[..length.min(CHUNK_MAGIC.len())];
+        if !CHUNK_MAGIC.starts_with(magic) {
+            let detail = format!("{place}: no chunk is there, but \"{}\"", magic.escape_ascii());
             return Ok(Some(Chunk::Bad { reason: Reason::Damaged, detail }));
         }
         if length < CHUNK_HEADER {
+            self.missing = None;
             let detail = format!("{place}: the file ends within this chunk's header");
             return Ok(Some(Chunk::Bad { reason: Reason::Truncated, detail }));
         }
         let used = u32::from_le_bytes([data[48], data[49], data[50], data[51]]);
         let cut = (length < CHUNK && used as usize > length).then(|| whole(&data));
+        if cut.is_some() {
+            // It is said of the chunk.
+            self.missing = None;
+        }
         data.resize(CHUNK, 0);
         Ok(Some(Chunk::Data { place, cut, data }))
     }

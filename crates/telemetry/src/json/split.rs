@@ -57,7 +57,8 @@ pub(crate) struct Splitter<R> {
     line: u64,
     /// Of the last piece.
     started: (u64, u64),
-    count: u64,
+    /// The number of the one before it.
+    previous: u64,
 }
 
 impl<R: Read> Splitter<R> {
@@ -70,15 +71,15 @@ impl<R: Read> Splitter<R> {
             mode: None,
             offset: 0,
             line: 1,
-            started: (0, 1),
-            count: 0,
+            started: (0, 0),
+            previous: 0,
         }
     }
 
     /// The number of the last piece: its line where records are lines, else its place among the pieces.
     pub(crate) fn number(&self) -> u64 {
         match self.mode {
-            Some(Mode::Objects) => self.count,
+            Some(Mode::Objects) => self.previous + 1,
             _ => self.started.1,
         }
     }
@@ -100,9 +101,10 @@ impl<R: Read> Splitter<R> {
 
     /// The next piece.
     pub(crate) fn next(&mut self) -> io::Result<Option<Piece<'_>>> {
+        let previous = self.number();
         let Some(first) = self.skip_between()? else { return Ok(None) };
+        self.previous = previous;
         self.started = (self.offset, self.line);
-        self.count += 1;
         if first != b'{' {
             if self.mode == Some(Mode::Objects) && (first.is_ascii_alphanumeric() || first == b'-') {
                 // A number in an array, or another word.
