@@ -11,17 +11,20 @@
 #![forbid(unsafe_code)]
 
 mod civil;
-pub mod procmon;
 mod container;
 mod evtx;
 mod fields;
 mod format;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod json;
 mod logged;
 mod open;
 #[cfg(feature = "fuzzing")]
 pub mod oracle;
+pub mod procmon;
 mod record;
+pub mod recording;
 mod security;
 mod supersede;
 mod sysmon;

@@ -4,8 +4,13 @@
 mod containers;
 mod damage;
 mod data;
+mod events;
 mod evtx_logs;
+mod faults;
 mod field;
+mod procmon_made;
 mod procmon_real;
+mod procmon_run;
+mod recording;
 mod shapes;
 mod support;

@@ -28,7 +28,7 @@ fn read_pml(path: &Path) -> Read {
 }
 
 /// What both forms can tell.
-fn common(read: Read) -> Read {
+pub(crate) fn common(read: Read) -> Read {
     let plain = |told: Told| {
         let mut told = Told { machine: None, ..told };
         match &mut told.what {
