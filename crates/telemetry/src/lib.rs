@@ -32,7 +32,7 @@ mod time;
 
 pub use container::{Bytes, Part};
 pub use format::{Format, PREFIX, detect};
-pub use open::{OpenError, Reader, Skipped, open, open_bytes};
+pub use open::{Contents, OpenError, Reader, Skipped, look, open, open_bytes, read};
 pub use record::{
     DriverLoad, ImageLoad, ProcessCreate, ProcessExit, Reason, Rejected, Subject, ThreadEvent, Told, What,
 };

@@ -1,13 +1,13 @@
 //! A file is opened: what it is packed in, what it holds, and its records one after the other.
 
 use std::fmt::Write as _;
-use std::io;
+use std::io::{self, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::container::{self, Bytes, Part};
 use crate::format::{Format, PREFIX, detect};
-use crate::{Reason, Records, Rejected, Told, evtx, json};
+use crate::{Reason, Records, Rejected, Told, evtx, json, procmon};
 
 /// Why a file cannot be read at all.
 #[derive(Debug, thiserror::Error)]
@@ -54,13 +54,15 @@ pub enum OpenError {
         /// Its first bytes.
         found: String,
     },
-    /// It is of a format that has no reader here.
-    #[error("{name} is {format}, for which there is no reader in this build")]
-    NoReader {
+    /// Its format is known, and it cannot be read as that.
+    #[error("{name} is {format}, and cannot be read: {why}")]
+    Unfit {
         /// The file.
         name: String,
         /// Its format.
         format: Format,
+        /// What is the matter with it.
+        why: String,
     },
 }
 
@@ -80,16 +82,33 @@ pub struct Reader {
     skipped: Vec<Skipped>,
 }
 
-/// Opens a file, or standard input for `-`, whatever it is packed in.
+/// What is in a file: streams of records, each of a format that is understood.
+#[derive(Clone, Debug)]
+pub struct Contents {
+    /// Those that are understood; at least one.
+    pub parts: Vec<(Part, Format)>,
+    /// Those that are not: nothing of them is read.
+    pub skipped: Vec<Skipped>,
+}
+
+/// Looks into a file, or standard input for `-`, whatever it is packed in. What is found can be read more than once.
 ///
 /// # Errors
 /// It cannot be read, is an archive that is refused, or holds nothing that is understood.
-pub fn open(path: &Path) -> Result<Reader, OpenError> {
+pub fn look(path: &Path) -> Result<Contents, OpenError> {
     let name = if path == Path::new("-") { "standard input".into() } else { path.display().to_string() };
     match container::bytes_of(path) {
-        Ok(bytes) => Reader::new(&name, bytes),
+        Ok(bytes) => Contents::of(&name, bytes),
         Err(error) => Err(OpenError::Unreadable { name, error }),
     }
+}
+
+/// Opens a file, or standard input for `-`, whatever it is packed in.
+///
+/// # Errors
+/// As [`look`], and a recording of Callboard's own, whose events [`recording`](crate::recording) reads.
+pub fn open(path: &Path) -> Result<Reader, OpenError> {
+    Reader::new(look(path)?)
 }
 
 /// As [`open`], for a file that is in memory.
@@ -97,11 +116,11 @@ pub fn open(path: &Path) -> Result<Reader, OpenError> {
 /// # Errors
 /// As [`open`].
 pub fn open_bytes(name: &str, bytes: impl Into<Arc<[u8]>>) -> Result<Reader, OpenError> {
-    Reader::new(name, Bytes::memory(bytes.into()))
+    Reader::new(Contents::of(name, Bytes::memory(bytes.into()))?)
 }
 
-impl Reader {
-    fn new(name: &str, bytes: Bytes) -> Result<Self, OpenError> {
+impl Contents {
+    fn of(name: &str, bytes: Bytes) -> Result<Self, OpenError> {
         let (mut parts, mut skipped, mut only) = (Vec::new(), Vec::new(), None);
         for part in container::parts(name, bytes)? {
             let name = part.name().to_owned();
@@ -119,10 +138,21 @@ impl Reader {
                 }
             }
         }
+        match (parts.is_empty(), only) {
+            (false, _) => Ok(Self { parts, skipped }),
+            (true, Some(error)) => Err(error),
+            (true, None) => Err(OpenError::Empty { name: name.into() }),
+        }
+    }
+}
+
+impl Reader {
+    fn new(contents: Contents) -> Result<Self, OpenError> {
+        let Contents { parts, skipped } = contents;
         let mut parts = parts.into_iter();
         let now = match parts.next() {
             Some((part, format)) => Some(opened(part, format)?),
-            None => return Err(only.unwrap_or_else(|| OpenError::Empty { name: name.into() })),
+            None => None,
         };
         Ok(Self { parts, now, skipped })
     }
@@ -162,16 +192,31 @@ impl Iterator for Reader {
     }
 }
 
-/// A part with its records: where the reader of each format is named.
 fn opened(part: Part, format: Format) -> Result<(Part, Format, Records<'static>), OpenError> {
-    let records: Records<'static> = match format {
+    let records = read(&part, format)?;
+    Ok((part, format, records))
+}
+
+/// The records of a part: where the reader of each format is named.
+///
+/// # Errors
+/// It is not what it looked like, or a recording of Callboard's own, whose events [`recording`](crate::recording) reads.
+pub fn read(part: &Part, format: Format) -> Result<Records<'static>, OpenError> {
+    let unfit = |why: String| OpenError::Unfit { name: part.name().into(), format, why };
+    Ok(match format {
         Format::Evtx => Box::new(evtx::records(part.clone())),
         Format::Json => Box::new(json::records(part.clone())),
-        Format::ProcmonCsv | Format::Pml | Format::Cbr => {
-            return Err(OpenError::NoReader { name: part.name().into(), format });
+        Format::ProcmonCsv => {
+            let input = BufReader::new(part.stream());
+            let reader = procmon::csv::Reader::open(input, procmon::csv::Options::default());
+            Box::new(reader.map_err(|error| unfit(error.to_string()))?)
         }
-    };
-    Ok((part, format, records))
+        Format::Pml => {
+            let input = part.seekable().map_err(|error| unfit(error.to_string()))?;
+            Box::new(procmon::pml::Reader::open(input).map_err(|error| unfit(error.to_string()))?)
+        }
+        Format::Cbr => return Err(unfit("it holds events as they are told, and no records".into())),
+    })
 }
 
 /// The first bytes of something, for an error.
