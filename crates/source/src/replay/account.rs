@@ -50,6 +50,11 @@ impl Cause {
         }
     }
 
+    /// Whether it says nothing of the machine whose records are told.
+    const fn is_elsewhere(&self) -> bool {
+        matches!(self, Self::Read(_) | Self::OtherMachine | Self::TooManyMachines)
+    }
+
     /// Whether the file is damaged where it stands.
     pub const fn is_damage(self) -> bool {
         matches!(self, Self::Read(Reason::Damaged | Reason::Truncated | Reason::Malformed))
@@ -168,13 +173,46 @@ pub struct Account {
 impl Account {
     /// Records that were not told.
     pub fn rejections(&self) -> u64 {
-        self.rejected.values().map(|rejections| rejections.count).sum()
+        self.rejections_of(|_| true)
     }
 
     /// Records that could not be read, as their file is damaged.
     pub fn damaged(&self) -> u64 {
-        let damaged = self.rejected.iter().filter(|(cause, _)| cause.is_damage());
-        damaged.map(|(_, rejections)| rejections.count).sum()
+        self.rejections_of(|cause| cause.is_damage())
+    }
+
+    /// Adds what another reading of the same files came to, for a machine that this one has left out.
+    pub fn add(&mut self, other: &Self) {
+        self.accepted += other.accepted;
+        self.reordered += other.reordered;
+        self.late += other.late;
+        // What this one has rejected as another machine's, the other one has looked at.
+        let looked_at = other.read - other.rejections_of(Cause::is_elsewhere);
+        if let Some(left_out) = self.rejected.get_mut(&Cause::OtherMachine) {
+            left_out.count = left_out.count.saturating_sub(looked_at);
+            if left_out.count == 0 {
+                self.rejected.remove(&Cause::OtherMachine);
+            }
+        }
+        for (cause, rejections) in &other.rejected {
+            if !cause.is_elsewhere() {
+                self.rejected
+                    .entry(*cause)
+                    .and_modify(|known| known.count += rejections.count)
+                    .or_insert_with(|| rejections.clone());
+            }
+        }
+        for (what, count) in &other.absent {
+            *self.absent.entry(*what).or_default() += count;
+        }
+        for (what, count) in &other.synthesised {
+            *self.synthesised.entry(*what).or_default() += count;
+        }
+    }
+
+    fn rejections_of(&self, wanted: impl Fn(&Cause) -> bool) -> u64 {
+        let some = self.rejected.iter().filter(|(cause, _)| wanted(cause));
+        some.map(|(_, rejections)| rejections.count).sum()
     }
 
     pub(super) fn reject(&mut self, cause: Cause, file: usize, number: u64, detail: impl FnOnce() -> String) {
@@ -222,5 +260,25 @@ mod tests {
         assert_eq!((account.rejections(), account.damaged()), (3, 2));
         let first = &account.rejected[&Cause::Read(Reason::Damaged)];
         assert_eq!((first.file, first.number, first.detail.as_str()), (0, 7, "it ends"));
+    }
+
+    #[test]
+    fn accounts_of_one_recording_are_added_machine_by_machine() {
+        let account = |rejected: &[(Cause, u64)], accepted| {
+            let mut account = Account { read: 10, accepted, ..Account::default() };
+            for (cause, count) in rejected {
+                (0..*count).for_each(|_| account.reject(*cause, 0, 1, String::new));
+            }
+            account
+        };
+        let other_kind = Cause::Read(Reason::OtherKind);
+        let mut first = account(&[(other_kind, 2), (Cause::OtherMachine, 5)], 3);
+        first.add(&account(&[(other_kind, 2), (Cause::OtherMachine, 5), (Cause::Duplicate, 1)], 2));
+        assert_eq!(
+            first.to_string(),
+            "read 10 = accepted 5 + rejected 5 (other-kind 2, other-machine 2, duplicate 1)"
+        );
+        first.add(&account(&[(other_kind, 2), (Cause::OtherMachine, 6)], 2));
+        assert_eq!(first.to_string(), "read 10 = accepted 7 + rejected 3 (other-kind 2, duplicate 1)");
     }
 }

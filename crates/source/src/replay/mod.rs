@@ -31,13 +31,15 @@ mod drives;
 mod machine;
 mod normaliser;
 mod options;
+mod player;
 mod processes;
 mod window;
 
 pub use account::{Absent, Account, Cause, Rejections, Synthesis};
 pub use drives::{Drive, Drives, NotADrive};
 pub use normaliser::{Accepted, Normaliser, Rejection, Step, Told};
-pub use options::{Options, Strictness};
+pub use options::{Options, Strictness, Which};
+pub use player::{Gone, Play, Played, Player};
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use telemetry::Rejected;
 
 use super::account::{Account, Cause};
 use super::machine::{Machine, Reading};
-use super::options::Options;
+use super::options::{Options, Which};
 use super::window::Entry;
 
 /// How many machines one recording may have.
@@ -100,11 +100,9 @@ impl Normaliser {
             }
         };
         let name = told.machine.unwrap_or_default();
-        if self.options.machine.as_ref().is_some_and(|wanted| !wanted.eq_ignore_ascii_case(&name)) {
-            return self.reject(file, told.number, Cause::OtherMachine, &name, out);
-        }
-        let Some(index) = self.machine(&name) else {
-            return self.reject(file, told.number, Cause::TooManyMachines, &name, out);
+        let index = match self.wanted(&name) {
+            Ok(index) => index,
+            Err(cause) => return self.reject(file, told.number, cause, &name, out),
         };
         // NT has no time before 1601.
         let time = told.time.filter(|time| time.0 >= 0);
@@ -130,6 +128,26 @@ impl Normaliser {
         self.waiting = (self.waiting + machine.window.len()).saturating_sub(before);
     }
 
+    /// Takes the next event of a file that holds events as they were told, of the machine `name`: it is told again.
+    pub fn pass(
+        &mut self,
+        file: usize,
+        number: u64,
+        name: &str,
+        event: Event<'static>,
+        out: &mut dyn FnMut(Step<'_>),
+    ) {
+        self.account.read += 1;
+        match self.wanted(name) {
+            Ok(machine) => {
+                self.account.accepted += 1;
+                let events = &[Told { event, recorded: true }];
+                out(Step::Accepted(Accepted { machine, name, file, number, events }));
+            }
+            Err(cause) => self.reject(file, number, cause, name, out),
+        }
+    }
+
     /// The recording is at its end: `out` hears of all records that waited.
     pub fn finish(&mut self, out: &mut dyn FnMut(Step<'_>)) {
         let mut reading = Reading { options: &self.options, account: &mut self.account, out };
@@ -144,7 +162,7 @@ impl Normaliser {
         &self.account
     }
 
-    /// The machines of the recording so far, in the order in which they were first heard of.
+    /// The machines of the recording so far, also those whose records are not told, in the order in which they were first heard of.
     pub fn machines(&self) -> impl ExactSizeIterator<Item = &str> {
         self.machines.iter().map(|machine| machine.name.as_str())
     }
@@ -164,6 +182,17 @@ impl Normaliser {
     ) {
         self.account.reject(cause, file, number, || detail.to_owned());
         out(Step::Rejected(Rejection { file, number, cause, detail }));
+    }
+
+    /// The machine of that name, if it is one whose records are told.
+    fn wanted(&mut self, name: &str) -> Result<usize, Cause> {
+        let index = self.machine(name).ok_or(Cause::TooManyMachines)?;
+        let wanted = match &self.options.machines {
+            Which::All => true,
+            Which::First => index == 0,
+            Which::Named(wanted) => wanted.eq_ignore_ascii_case(name),
+        };
+        if wanted { Ok(index) } else { Err(Cause::OtherMachine) }
     }
 
     /// The machine of that name, whatever its case.

@@ -25,8 +25,20 @@ pub struct Options {
     pub strictness: Strictness,
     /// Which device each drive letter stands for.
     pub drives: Drives,
-    /// Only this machine, whatever the case of its name; `None` for all.
-    pub machine: Option<String>,
+    /// Whose records are told.
+    pub machines: Which,
+}
+
+/// Whose records are told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Which {
+    /// Every machine's.
+    #[default]
+    All,
+    /// Those of the machine that is heard of first.
+    First,
+    /// Those of the machine with this name, whatever its case.
+    Named(String),
 }
 
 impl Default for Options {
@@ -36,7 +48,7 @@ impl Default for Options {
             span: Duration::from_secs(30),
             strictness: Strictness::Lenient,
             drives: Drives::default(),
-            machine: None,
+            machines: Which::All,
         }
     }
 }

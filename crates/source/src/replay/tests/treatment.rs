@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use event::{Architecture, ClientId, ProcessId, ThreadId};
 use telemetry::DriverLoad;
 
-use super::super::{Absent, Cause, Synthesis};
+use super::super::{Absent, Cause, Synthesis, Which};
 use super::*;
 
 #[test]
@@ -321,9 +321,11 @@ fn machines_are_told_apart_and_one_can_be_chosen() {
     // The third has the same records as the first, of the same machine.
     assert_eq!(counts, BTreeMap::from([("HOST42".to_owned(), 4), ("other".to_owned(), 4)]));
     assert_eq!(account.rejections(), 2);
-    let (counts, account) = told(Options { machine: Some("OTHER".into()), ..Options::default() });
+    let (counts, account) = told(Options { machines: Which::Named("OTHER".into()), ..Options::default() });
     assert_eq!(counts, BTreeMap::from([("other".to_owned(), 4)]));
     assert_eq!(account.rejected[&Cause::OtherMachine].count, 4);
+    let (counts, _) = told(Options { machines: Which::First, ..Options::default() });
+    assert_eq!(counts, BTreeMap::from([("HOST42".to_owned(), 4)]));
 }
 
 #[test]
