@@ -19,6 +19,8 @@ pub struct Config {
     pub low_pool: LowPool,
     /// What drivers see as time.
     pub clock: Clock,
+    /// Whether routines are timed by the machine's own clock also where drivers see a virtual one, on which they take none.
+    pub timed: bool,
     /// Whether every driver counts as linked with /INTEGRITYCHECK, whatever its header says (R-INT-02).
     pub force_integrity: bool,
     /// The seed of a run that provokes: awkward interleavings, missing names, low pool. `None` is a quiet run.

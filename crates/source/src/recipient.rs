@@ -48,7 +48,7 @@ pub enum Delivery {
     Gone,
 }
 
-/// Takes events of a live source: a bench.
+/// Takes events of a source: a bench.
 pub trait Recipient {
     /// Delivers what one held-still thread did, in order. All events of a batch have one context
     /// or follow each other within one stop of the thread.
@@ -56,6 +56,9 @@ pub trait Recipient {
 
     /// Waits up to `wait` for any pending batch to be done.
     fn finished(&mut self, wait: Duration) -> Option<(Ticket, Delivery)>;
+
+    /// What follows of a process would not have happened: `because`, which created it, was refused or terminated.
+    fn would_not_have_happened(&mut self, _process: &event::Process<'_>, _because: ProcessId) {}
 
     /// The processes that drivers have terminated since this was last asked. Asked when a batch is done, before its thread
     /// goes on, and now and then while nothing happens.

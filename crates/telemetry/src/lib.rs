@@ -11,12 +11,28 @@
 #![forbid(unsafe_code)]
 
 mod civil;
+mod container;
+mod evtx;
+mod fields;
+mod format;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod json;
+mod logged;
+mod open;
+#[cfg(feature = "fuzzing")]
+pub mod oracle;
 pub mod procmon;
 mod record;
 pub mod recording;
+mod security;
+mod supersede;
+mod sysmon;
+mod time;
 
+pub use container::{Bytes, Part};
+pub use format::{Format, PREFIX, detect};
+pub use open::{Contents, OpenError, Reader, Skipped, look, open, open_bytes, read};
 pub use record::{
     DriverLoad, ImageLoad, ProcessCreate, ProcessExit, Reason, Rejected, Subject, ThreadEvent, Told, What,
 };
@@ -24,3 +40,12 @@ pub use record::{
 /// What a file holds, one record after the other, in the order of the file: each is accepted or rejected, and none is left
 /// out, so that what was accepted and what was rejected is what was read.
 pub type Records<'a> = Box<dyn Iterator<Item = Result<Told, Rejected>> + 'a>;
+
+/// The record for what ends a file before its end.
+pub(crate) fn damage(number: u64, error: &std::io::Error) -> Rejected {
+    let reason = match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => Reason::Truncated,
+        _ => Reason::Damaged,
+    };
+    Rejected { number, reason, detail: format!("nothing more can be read: {error}") }
+}

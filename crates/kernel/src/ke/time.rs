@@ -17,6 +17,11 @@ pub(crate) fn monotonic() -> u64 {
     virtual_clock::reading().monotonic
 }
 
+/// The same for measuring what drivers take.
+pub(crate) fn stopwatch(kernel: &crate::Kernel) -> u64 {
+    if kernel.config.timed { machine::platform().now().monotonic } else { monotonic() }
+}
+
 /// 100 ns in a clock tick: 64 ticks a second.
 pub(crate) const TICK: i64 = 156_250;
 /// Milliseconds in a tick, as 8.24 fixed point: 15.625.

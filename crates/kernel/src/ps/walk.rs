@@ -294,7 +294,7 @@ impl<'a> Call<'a> {
             driver,
             slot: u8::try_from(found.slot).unwrap_or(u8::MAX),
             routine: found.routine as u64,
-            began: crate::ke::time::monotonic(),
+            began: crate::ke::time::stopwatch(kernel),
             irql: machine::irql::current(),
             apcs: ApcDisable::of(thread),
             locks: lock_order::routine_called(found.routine),
@@ -303,7 +303,7 @@ impl<'a> Call<'a> {
     }
 
     pub(super) fn end(self, status: Option<NTSTATUS>) {
-        let elapsed = crate::ke::time::monotonic().saturating_sub(self.began);
+        let elapsed = crate::ke::time::stopwatch(self.kernel).saturating_sub(self.began);
         check_locks(self.kernel, self.locks, self.routine);
         check_balance(self.kernel, self.thread, (self.irql, self.apcs), self.routine, "a notify routine");
         report_late_writes(self.kernel, self.driver.map(|driver| (driver, self.routine)));

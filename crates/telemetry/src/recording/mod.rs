@@ -37,7 +37,7 @@ mod write;
 
 pub use account::{Account, Ending, Gap};
 pub use header::Meta;
-pub use ndjson::{Import, LineError, from_ndjson, to_ndjson};
+pub use ndjson::{Import, LineError, from_ndjson, to_ndjson, write_event, write_first, write_last};
 pub use read::{BadRecord, Reader};
 pub use select::{Indexed, Query, Selection};
 pub use write::{Options, Writer};

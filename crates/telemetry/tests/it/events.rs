@@ -82,7 +82,7 @@ fn kind() -> impl Strategy<Value = EventKind<'static>> {
 /// Any event at any time.
 pub(crate) fn event() -> impl Strategy<Value = Event<'static>> {
     let time = prop_oneof![any::<i64>(), 132_000_000_000_000_000..134_000_000_000_000_000_i64];
-    (time, client(), kind(), any::<[bool; 3]>()).prop_map(|(time, context, kind, said)| Event {
+    (time, client(), kind(), any::<[bool; 4]>()).prop_map(|(time, context, kind, said)| Event {
         time: Time(time),
         context,
         kind,
@@ -90,6 +90,7 @@ pub(crate) fn event() -> impl Strategy<Value = Event<'static>> {
             apc_level: said[0],
             all_apcs_disabled: said[1],
             unterminated_names: said[2],
+            user_pages_gone: said[3],
         },
     })
 }
@@ -156,7 +157,12 @@ pub(crate) fn every_kind() -> Vec<Event<'static>> {
         EventKind::ImageLoad(image(Mapping::NoExecute)),
         EventKind::ImageLoad(image(Mapping::Data)),
     ];
-    let conditions = Conditions { apc_level: true, all_apcs_disabled: false, unterminated_names: true };
+    let conditions = Conditions {
+        apc_level: true,
+        all_apcs_disabled: false,
+        unterminated_names: true,
+        user_pages_gone: true,
+    };
     let event = |kind| Event { time: Time(133_000_000_000_000_000), context: client(8), kind, conditions };
     kinds.into_iter().map(event).collect()
 }

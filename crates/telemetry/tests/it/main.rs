@@ -1,11 +1,17 @@
-//! The readers as their users see them.
+//! The readers as their users see them: what they tell of files, whole and damaged.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests are tests")]
 
+mod containers;
+mod damage;
 mod data;
 mod docs;
 mod events;
+mod evtx_logs;
 mod faults;
+mod field;
 mod procmon_made;
 mod procmon_real;
 mod procmon_run;
 mod recording;
+mod shapes;
+mod support;

@@ -94,7 +94,7 @@ pub(super) struct Line<'a> {
     status: Option<Text<'a>>,
 }
 
-const CONDITIONS: [&str; 3] = ["apc_level", "all_apcs_disabled", "unterminated_names"];
+const CONDITIONS: [&str; 4] = ["apc_level", "all_apcs_disabled", "unterminated_names", "user_pages_gone"];
 
 impl<'a> Line<'a> {
     /// The line of an event.
@@ -103,10 +103,15 @@ impl<'a> Line<'a> {
             time,
             context,
             kind,
-            conditions: Conditions { apc_level, all_apcs_disabled, unterminated_names },
+            conditions: Conditions { apc_level, all_apcs_disabled, unterminated_names, user_pages_gone },
         } = event;
         let mut line = Self::empty(*time, *context, event.process());
-        let said = CONDITIONS.into_iter().zip([*apc_level, *all_apcs_disabled, *unterminated_names]);
+        let said = CONDITIONS.into_iter().zip([
+            *apc_level,
+            *all_apcs_disabled,
+            *unterminated_names,
+            *user_pages_gone,
+        ]);
         line.conditions = said.filter_map(|(name, is)| is.then_some(name.into())).collect();
         match kind {
             EventKind::ProcessPresent(process) => line.process("process_present", process),
@@ -248,6 +253,7 @@ impl<'a> Line<'a> {
             apc_level: has("apc_level"),
             all_apcs_disabled: has("all_apcs_disabled"),
             unterminated_names: has("unterminated_names"),
+            user_pages_gone: has("user_pages_gone"),
         };
         let process = ProcessId(self.pid);
         let thread = || Ok::<_, String>(ClientId { process, thread: ThreadId(need(self.tid, "tid")?) });

@@ -7,7 +7,7 @@ mod text;
 
 use std::io::{self, BufRead, Read, Write};
 
-use event::Time;
+use event::{Event, Time};
 use serde::{Deserialize, Serialize};
 
 use self::line::{Line, Moment};
@@ -63,6 +63,38 @@ pub struct Import {
     pub finished: bool,
 }
 
+/// Writes the first line of a recording.
+///
+/// # Errors
+/// Those of the output.
+pub fn write_first(out: &mut impl Write, meta: &Meta) -> io::Result<()> {
+    let first = First {
+        r#type: "recording".into(),
+        schema: SCHEMA.into(),
+        machine: meta.machine.clone(),
+        started: Moment::of(meta.started),
+        source: meta.source.clone(),
+        producer: meta.producer.clone(),
+    };
+    text::write(out, &first)
+}
+
+/// Writes the line of an event.
+///
+/// # Errors
+/// Those of the output.
+pub fn write_event(out: &mut impl Write, event: &Event<'_>) -> io::Result<()> {
+    text::write(out, &Line::of(event))
+}
+
+/// Writes the last line of a recording of so many events: it is whole.
+///
+/// # Errors
+/// Those of the output.
+pub fn write_last(out: &mut impl Write, events: u64) -> io::Result<()> {
+    text::write(out, &Last { r#type: "end".into(), events })
+}
+
 /// Writes what is left of a recording as lines. [`Reader::account`] then says what that was; `bad` is told of events that
 /// have no line since they cannot be understood.
 ///
@@ -73,24 +105,15 @@ pub fn to_ndjson<R: Read, W: Write>(
     mut out: W,
     mut bad: impl FnMut(BadRecord),
 ) -> io::Result<()> {
-    let meta = reader.meta().cloned().unwrap_or_default();
-    let first = First {
-        r#type: "recording".into(),
-        schema: SCHEMA.into(),
-        machine: meta.machine,
-        started: Moment::of(meta.started),
-        source: meta.source,
-        producer: meta.producer,
-    };
-    text::write(&mut out, &first)?;
+    write_first(&mut out, &reader.meta().cloned().unwrap_or_default())?;
     while let Some(event) = reader.next_event() {
         match event {
-            Ok(event) => text::write(&mut out, &Line::of(&event))?,
+            Ok(event) => write_event(&mut out, &event)?,
             Err(record) => bad(record),
         }
     }
     if reader.account().is_whole() {
-        text::write(&mut out, &Last { r#type: "end".into(), events: reader.account().events })?;
+        write_last(&mut out, reader.account().events)?;
     }
     out.flush()
 }

@@ -1,0 +1,217 @@
+//! Many machines in one recording, told apart.
+
+use std::collections::HashMap;
+
+use event::{Event, Time};
+use telemetry::Rejected;
+
+use super::account::{Account, Cause};
+use super::machine::{Machine, Reading};
+use super::options::{Options, Which};
+use super::window::Entry;
+
+/// How many machines one recording may have.
+const MACHINES: usize = 4096;
+/// How many windows the records of all machines may fill together.
+const WINDOWS: usize = 16;
+
+/// Something that drivers are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// What.
+    pub event: Event<'static>,
+    /// Whether the record says so, rather than that it must have been so.
+    pub recorded: bool,
+}
+
+/// A record that is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Accepted<'a> {
+    /// The machine, by its place in the order in which they were first heard of.
+    pub machine: usize,
+    /// Its name; empty where the recording has none.
+    pub name: &'a str,
+    /// The file, by its place in the order of files.
+    pub file: usize,
+    /// Which record of that it is.
+    pub number: u64,
+    /// What it tells: one recorded event, among those that must have been before and behind it.
+    pub events: &'a [Told],
+}
+
+/// A record that is not told.
+#[derive(Clone, Copy, Debug)]
+pub struct Rejection<'a> {
+    /// The file, by its place in the order of files.
+    pub file: usize,
+    /// Which record of that it is.
+    pub number: u64,
+    /// Why.
+    pub cause: Cause,
+    /// What exactly is the matter with it.
+    pub detail: &'a str,
+}
+
+/// What becomes of a record.
+#[derive(Clone, Copy, Debug)]
+pub enum Step<'a> {
+    /// It is told.
+    Accepted(Accepted<'a>),
+    /// It is not.
+    Rejected(Rejection<'a>),
+}
+
+/// Makes of the records of a recording what happened on its machines, in the order in which drivers are told.
+///
+/// Holds the processes that live and the records that wait to be put in order, and nothing else of the recording.
+#[derive(Debug)]
+pub struct Normaliser {
+    options: Options,
+    account: Account,
+    machines: Vec<Machine>,
+    by_name: HashMap<String, usize>,
+    waiting: usize,
+}
+
+impl Normaliser {
+    /// Nothing read yet.
+    pub fn new(options: Options) -> Self {
+        Self {
+            options,
+            account: Account::default(),
+            machines: Vec::new(),
+            by_name: HashMap::new(),
+            waiting: 0,
+        }
+    }
+
+    /// Takes the next record of a file; `out` hears of all whose turn that makes it.
+    pub fn take(
+        &mut self,
+        file: usize,
+        record: Result<telemetry::Told, Rejected>,
+        out: &mut dyn FnMut(Step<'_>),
+    ) {
+        self.account.read += 1;
+        let told = match record {
+            Ok(told) => told,
+            Err(Rejected { number, reason, detail }) => {
+                return self.reject(file, number, Cause::Read(reason), &detail, out);
+            }
+        };
+        let name = told.machine.unwrap_or_default();
+        let index = match self.wanted(&name) {
+            Ok(index) => index,
+            Err(cause) => return self.reject(file, told.number, cause, &name, out),
+        };
+        // NT has no time before 1601.
+        let time = told.time.filter(|time| time.0 >= 0);
+        let entry = Entry {
+            file,
+            number: told.number,
+            time: time.unwrap_or(Time(0)),
+            undated: time.is_none(),
+            what: told.what,
+            reordered: false,
+            late: false,
+        };
+        let Some(machine) = self.machines.get_mut(index) else { return };
+        let mut reading = Reading { options: &self.options, account: &mut self.account, out };
+        let before = machine.window.len();
+        if let Some(late) = machine.window.insert(entry) {
+            machine.tell(late, &mut reading);
+        }
+        // Many machines share the room of some.
+        let full = self.waiting >= self.options.window.saturating_mul(WINDOWS);
+        let most = if full { before.min(self.options.window) } else { self.options.window };
+        machine.tell_due(most, &mut reading);
+        self.waiting = (self.waiting + machine.window.len()).saturating_sub(before);
+    }
+
+    /// Takes the next event of a file that holds events as they were told, of the machine `name`: it is told again.
+    pub fn pass(
+        &mut self,
+        file: usize,
+        number: u64,
+        name: &str,
+        event: Event<'static>,
+        out: &mut dyn FnMut(Step<'_>),
+    ) {
+        self.account.read += 1;
+        match self.wanted(name) {
+            Ok(machine) => {
+                self.account.accepted += 1;
+                let events = &[Told { event, recorded: true }];
+                out(Step::Accepted(Accepted { machine, name, file, number, events }));
+            }
+            Err(cause) => self.reject(file, number, cause, name, out),
+        }
+    }
+
+    /// The recording is at its end: `out` hears of all records that waited.
+    pub fn finish(&mut self, out: &mut dyn FnMut(Step<'_>)) {
+        let mut reading = Reading { options: &self.options, account: &mut self.account, out };
+        for machine in &mut self.machines {
+            machine.tell_all(&mut reading);
+        }
+        self.waiting = 0;
+    }
+
+    /// What was read, and what became of it.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// The machines of the recording so far, also those whose records are not told, in the order in which they were first heard of.
+    pub fn machines(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.machines.iter().map(|machine| machine.name.as_str())
+    }
+
+    /// How many records wait to be put in order.
+    pub fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    fn reject(
+        &mut self,
+        file: usize,
+        number: u64,
+        cause: Cause,
+        detail: &str,
+        out: &mut dyn FnMut(Step<'_>),
+    ) {
+        self.account.reject(cause, file, number, || detail.to_owned());
+        out(Step::Rejected(Rejection { file, number, cause, detail }));
+    }
+
+    /// The machine of that name, if it is one whose records are told.
+    fn wanted(&mut self, name: &str) -> Result<usize, Cause> {
+        let index = self.machine(name).ok_or(Cause::TooManyMachines)?;
+        let wanted = match &self.options.machines {
+            Which::All => true,
+            Which::First => index == 0,
+            Which::Named(wanted) => wanted.eq_ignore_ascii_case(name),
+        };
+        if wanted { Ok(index) } else { Err(Cause::OtherMachine) }
+    }
+
+    /// The machine of that name, whatever its case.
+    fn machine(&mut self, name: &str) -> Option<usize> {
+        if let Some(index) = self.by_name.get(name) {
+            return Some(*index);
+        }
+        let index = match self.machines.iter().position(|machine| machine.name.eq_ignore_ascii_case(name)) {
+            Some(index) => index,
+            None if self.machines.len() >= MACHINES => return None,
+            None => {
+                self.machines.push(Machine::new(self.machines.len(), name.to_owned()));
+                self.machines.len() - 1
+            }
+        };
+        // Each way to write it is looked up once, as long as nobody writes it in all ways.
+        if self.by_name.len() < 2 * MACHINES {
+            self.by_name.insert(name.to_owned(), index);
+        }
+        Some(index)
+    }
+}

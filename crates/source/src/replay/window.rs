@@ -1,0 +1,234 @@
+//! Records of one machine that wait to be put in order.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use event::Time;
+use telemetry::{Subject, What};
+
+/// A record that waits.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) file: usize,
+    pub(super) number: u64,
+    pub(super) time: Time,
+    /// Whether the record says no time.
+    pub(super) undated: bool,
+    pub(super) what: What,
+    /// Whether it is told in another place than it came in.
+    pub(super) reordered: bool,
+    /// Whether it came too late for that.
+    pub(super) late: bool,
+}
+
+/// Its place: by its time, and at one time by when it came.
+type Place = (Time, u64);
+
+/// What a process is found by: a hash, so those that are found are looked at.
+type Key = u64;
+
+/// The records of one machine that wait, in the order of their times.
+#[derive(Debug, Default)]
+pub(super) struct Window {
+    entries: BTreeMap<Place, Entry>,
+    /// Those of each process.
+    by_key: BTreeSet<(Key, Place)>,
+    arrivals: u64,
+    newest: Option<Time>,
+    /// How far the telling is.
+    told: Option<Time>,
+    /// Those that came before any that says a time.
+    undated: Vec<Entry>,
+}
+
+/// The process that a record is of.
+pub(super) fn subject(what: &What) -> Option<&Subject> {
+    match what {
+        What::ProcessCreate(create) | What::ProcessPresent(create) => Some(&create.subject),
+        What::ProcessExit(exit) => Some(&exit.subject),
+        What::ThreadCreate(thread) | What::ThreadExit(thread) => Some(&thread.subject),
+        What::ImageLoad(image) => Some(&image.subject),
+        What::DriverLoad(_) => None,
+    }
+}
+
+fn key(subject: &Subject) -> Key {
+    let mut hasher = DefaultHasher::new();
+    (subject.process, &subject.unique).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Whether two records are of one process, as far as they say themselves.
+fn is_same(one: &Subject, other: &Subject) -> bool {
+    one.unique == other.unique && one.process == other.process
+}
+
+impl Window {
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len() + self.undated.len()
+    }
+
+    /// Puts a record into its place. One that comes too late for that is given back, to be told at once.
+    pub(super) fn insert(&mut self, mut entry: Entry) -> Option<Entry> {
+        if entry.undated {
+            let Some(newest) = self.newest else {
+                self.undated.push(entry);
+                return None;
+            };
+            entry.time = newest;
+        } else if self.newest.is_none() {
+            self.date(entry.time);
+        }
+        if self.told.is_some_and(|told| entry.time < told) {
+            entry.late = true;
+            return Some(entry);
+        }
+        entry.reordered = self.newest.is_some_and(|newest| entry.time < newest);
+        self.newest = self.newest.max(Some(entry.time));
+        self.put(entry);
+        None
+    }
+
+    fn put(&mut self, entry: Entry) {
+        let place = (entry.time, self.arrivals);
+        self.arrivals += 1;
+        if let Some(subject) = subject(&entry.what) {
+            self.by_key.insert((key(subject), place));
+        }
+        self.entries.insert(place, entry);
+    }
+
+    /// What came before any record with a time happened no later than that.
+    fn date(&mut self, time: Time) {
+        self.newest = Some(time);
+        for mut entry in std::mem::take(&mut self.undated) {
+            entry.time = time;
+            self.put(entry);
+        }
+    }
+
+    /// The next record, if more than `most` wait or it has waited `span`, in units of 100 ns.
+    pub(super) fn due(&mut self, most: usize, span: i64) -> Option<Entry> {
+        let over = self.len() > most;
+        let (oldest, _) = *match self.entries.first_key_value() {
+            Some((place, _)) => place,
+            None if over => return self.next(),
+            None => return None,
+        };
+        let waited = self.newest.is_some_and(|newest| newest.0.saturating_sub(oldest.0) > span);
+        if over || waited { self.next() } else { None }
+    }
+
+    /// The next record.
+    pub(super) fn next(&mut self) -> Option<Entry> {
+        if self.entries.is_empty() && !self.undated.is_empty() {
+            self.date(Time::default());
+        }
+        let (place, entry) = self.entries.pop_first()?;
+        self.forget(place, &entry);
+        self.told = self.told.max(Some(place.0));
+        Some(entry)
+    }
+
+    /// Takes out the first record of a process for which `wanted` says so, before its turn.
+    pub(super) fn take(&mut self, of: &Subject, wanted: impl Fn(&Entry) -> bool) -> Option<Entry> {
+        let key = key(of);
+        let all = (key, (Time(i64::MIN), 0))..=(key, (Time(i64::MAX), u64::MAX));
+        let found = self.by_key.range(all).find(|(_, place)| {
+            self.entries.get(place).is_some_and(|entry| {
+                subject(&entry.what).is_some_and(|subject| is_same(subject, of)) && wanted(entry)
+            })
+        });
+        let place = found?.1;
+        let mut entry = self.entries.remove(&place)?;
+        self.forget(place, &entry);
+        entry.reordered = true;
+        Some(entry)
+    }
+
+    fn forget(&mut self, place: Place, entry: &Entry) {
+        if let Some(subject) = subject(&entry.what) {
+            self.by_key.remove(&(key(subject), place));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use telemetry::{ProcessExit, ThreadEvent};
+
+    use super::*;
+
+    fn of(process: u32) -> Subject {
+        Subject { process: Some(process), ..Subject::default() }
+    }
+
+    fn exit(number: u64, time: Option<i64>, process: u32) -> Entry {
+        Entry {
+            file: 0,
+            number,
+            time: Time(time.unwrap_or(0)),
+            undated: time.is_none(),
+            what: What::ProcessExit(ProcessExit { subject: of(process), status: None }),
+            reordered: false,
+            late: false,
+        }
+    }
+
+    fn rest(window: &mut Window) -> Vec<(u64, i64)> {
+        std::iter::from_fn(|| window.next()).map(|entry| (entry.number, entry.time.0)).collect()
+    }
+
+    #[test]
+    fn records_leave_in_the_order_of_their_times_and_then_of_the_file() {
+        let mut window = Window::default();
+        for (number, time) in [(1, 5), (2, 3), (3, 5), (4, 4)] {
+            assert!(window.insert(exit(number, Some(time), 8)).is_none());
+        }
+        assert_eq!(rest(&mut window), [(2, 3), (4, 4), (1, 5), (3, 5)]);
+    }
+
+    #[test]
+    fn they_wait_for_so_many_and_for_so_long() {
+        let mut window = Window::default();
+        window.insert(exit(1, Some(0), 8));
+        window.insert(exit(2, Some(10), 8));
+        assert!(window.due(2, 10).is_none());
+        assert_eq!(window.due(1, 10).map(|entry| entry.number), Some(1), "more than one waits");
+        window.insert(exit(3, Some(21), 8));
+        assert_eq!(window.due(9, 10).map(|entry| entry.number), Some(2), "it has waited more than 10");
+        assert!(window.due(9, 10).is_none());
+        assert!(window.insert(exit(4, Some(9), 8)).is_some_and(|entry| entry.late), "10 has been told");
+        assert!(window.insert(exit(5, Some(10), 8)).is_none());
+    }
+
+    #[test]
+    fn what_has_no_time_goes_with_its_neighbours() {
+        let mut window = Window::default();
+        for (number, time) in [(1, None), (2, None), (3, Some(7)), (4, Some(9)), (5, None)] {
+            window.insert(exit(number, time, 8));
+        }
+        assert_eq!(rest(&mut window), [(1, 7), (2, 7), (3, 7), (4, 9), (5, 9)]);
+        let mut window = Window::default();
+        window.insert(exit(1, None, 8));
+        assert_eq!(rest(&mut window), [(1, 0)], "and no record says any");
+    }
+
+    #[test]
+    fn records_of_a_process_are_found() {
+        let mut window = Window::default();
+        let thread = ThreadEvent { subject: of(8), thread: Some(12), ..ThreadEvent::default() };
+        window.insert(exit(1, Some(1), 4));
+        window.insert(exit(2, Some(2), 8));
+        window.insert(Entry { what: What::ThreadCreate(thread), ..exit(3, Some(3), 8) });
+        let is_thread = |entry: &Entry| matches!(entry.what, What::ThreadCreate(_));
+        assert_eq!(window.take(&of(8), is_thread).map(|entry| entry.number), Some(3));
+        assert!(window.take(&of(8), is_thread).is_none());
+        assert!(window.take(&of(4), is_thread).is_none());
+        let guid = Subject { unique: Some("g".into()), ..of(8) };
+        assert!(window.take(&guid, |_| true).is_none(), "which one that is, only the other name says");
+        assert_eq!(rest(&mut window), [(1, 1), (2, 2)]);
+        assert!(window.by_key.is_empty());
+    }
+}

@@ -1,0 +1,165 @@
+//! Windows event logs: chunks of 64 KiB, each with records and all that they refer to, so that each is read by itself.
+//!
+//! ```text
+//!   bytes ──▶ chunks, the oldest first ──▶ records (crate evtx) ──▶ the event as JSON ──▶ json::event ──▶ Fields ──▶ logged
+//! ```
+//!
+//! Checksums are not asked for: a log that was copied from a running machine has stale ones, and what is damaged shows by
+//! not being readable. Records that were deleted are not dug out.
+
+mod chunks;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use ::evtx::{EvtxChunkData, ParserSettings};
+use event::Time;
+use memchr::memmem;
+
+use crate::container::Part;
+use crate::json;
+use crate::logged::{self, Log, Refusal};
+use crate::supersede::{Ahead, Supersede};
+use crate::{Reason, Rejected, Told};
+use chunks::{Chunk, Chunks};
+
+/// The records of a part.
+pub(crate) fn records(part: Part) -> Records {
+    let again = part.clone();
+    Records {
+        state: State::Closed(part),
+        supersede: Supersede::new(move || ahead(&again)),
+        settings: settings(),
+        ready: VecDeque::new(),
+        number: 0,
+    }
+}
+
+/// An iterator over the records of a log.
+pub(crate) struct Records {
+    state: State,
+    supersede: Supersede,
+    settings: Arc<ParserSettings>,
+    /// What the chunk that was read last has left.
+    ready: VecDeque<Outcome>,
+    number: u64,
+}
+
+enum State {
+    Closed(Part),
+    Open(Chunks),
+    Ended,
+}
+
+type Outcome = Result<(Told, Log), Refusal>;
+
+fn settings() -> Arc<ParserSettings> {
+    Arc::new(ParserSettings::default().indent(false))
+}
+
+impl Iterator for Records {
+    type Item = Result<Told, Rejected>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.ready.is_empty() {
+            match std::mem::replace(&mut self.state, State::Ended) {
+                State::Closed(part) => match part.seekable().and_then(Chunks::new) {
+                    Ok(chunks) => self.state = State::Open(chunks),
+                    Err(error) => return Some(Err(crate::damage(1, &error))),
+                },
+                State::Open(mut chunks) => match chunks.next()? {
+                    Ok(chunk) => {
+                        self.state = State::Open(chunks);
+                        read(chunk, &self.settings, &mut |outcome| self.ready.push_back(outcome));
+                    }
+                    Err(error) => return Some(Err(crate::damage(self.number + 1, &error))),
+                },
+                State::Ended => return None,
+            }
+        }
+        let outcome = self.ready.pop_front()?;
+        self.number += 1;
+        let number = self.number;
+        Some(match outcome.and_then(|(told, log)| self.supersede.judge(told, log)) {
+            Ok(told) => Ok(Told { number, ..told }),
+            Err((reason, detail)) => Err(Rejected { number, reason, detail }),
+        })
+    }
+}
+
+/// Reads the records of a chunk, and of a bad one as many as can be read.
+fn read(chunk: Chunk, settings: &Arc<ParserSettings>, emit: &mut dyn FnMut(Outcome)) {
+    let (place, cut, mut data) = match chunk {
+        Chunk::Bad { reason, detail } => return emit(Err((reason, detail))),
+        Chunk::Data { place, cut, data } => match EvtxChunkData::new(data, false) {
+            Ok(data) => (place, cut, data),
+            Err(error) => return emit(Err((Reason::Damaged, format!("{place}: {}", explained(&error))))),
+        },
+    };
+    if let Some(end) = cut {
+        data.header.free_space_offset = end;
+    }
+    match data.parse(Arc::clone(settings)) {
+        Ok(mut chunk) => {
+            for record in chunk.iter() {
+                emit(match record {
+                    Ok(record) => {
+                        one(record).map_err(|(reason, detail)| (reason, format!("{place}: {detail}")))
+                    }
+                    Err(error) => Err((Reason::Damaged, format!("{place}: {}", explained(&error)))),
+                });
+            }
+        }
+        Err(error) => emit(Err((Reason::Damaged, format!("{place}: {}", explained(&error))))),
+    }
+    if cut.is_some() {
+        emit(Err((Reason::Truncated, format!("{place}: the file ends within this chunk"))));
+    }
+}
+
+fn one(record: ::evtx::EvtxRecord<'_>) -> Outcome {
+    let (id, written) = (record.event_record_id, record.timestamp);
+    let named = |(reason, detail): Refusal| (reason, format!("record {id}: {detail}"));
+    let json = record.into_json_bytes().map_err(|error| named((Reason::Damaged, explained(&error))))?;
+    let (fields, _) =
+        json::event::read(&json.data).map_err(|error| named((Reason::Malformed, error.to_string())))?;
+    let (mut told, log) = logged::tell(&fields, 0).map_err(named)?;
+    if told.time.is_none() {
+        told.time = i64::try_from(written.as_nanosecond()).ok().map(Time::from_unix_nanos);
+    }
+    Ok((told, log))
+}
+
+/// An error with what it comes from.
+fn explained(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{}: {error}", text.trim_end_matches('.'));
+        source = error.source();
+    }
+    text
+}
+
+/// The second pass over a log, for what Sysmon tells in it.
+fn ahead(part: &Part) -> Ahead {
+    let settings = settings();
+    let sysmon: Vec<u8> = "Sysmon".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let sysmon = memmem::Finder::new(&sysmon).into_owned();
+    // An end that is no clean one is the first pass's to report.
+    let chunks = part.seekable().and_then(Chunks::new).into_iter().flatten().map_while(Result::ok);
+    Box::new(chunks.flat_map(move |chunk| {
+        let mut found = Vec::new();
+        // A chunk has the name of each provider of its records in it.
+        if let Chunk::Data { data, .. } = &chunk
+            && sysmon.find(data).is_some()
+        {
+            read(chunk, &settings, &mut |outcome| {
+                if let Ok((told, Log::Sysmon)) = outcome {
+                    found.push(told);
+                }
+            });
+        }
+        found
+    }))
+}

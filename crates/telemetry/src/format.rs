@@ -1,0 +1,126 @@
+//! Which format a stream of bytes is, by what stands at its beginning.
+
+use std::fmt;
+
+/// How much of a stream [`detect`] wants to see. Less is enough where the stream is shorter.
+pub const PREFIX: usize = 64 << 10;
+
+/// A format of recordings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Format {
+    /// A Windows event log.
+    Evtx,
+    /// Events as JSON: one for each line, one after the other, or in one array.
+    Json,
+    /// Procmon's events as comma-separated values.
+    ProcmonCsv,
+    /// Procmon's own log.
+    Pml,
+    /// Callboard's own recording.
+    Cbr,
+}
+
+impl Format {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Evtx, Self::Json, Self::ProcmonCsv, Self::Pml, Self::Cbr];
+
+    /// What people call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Evtx => "EVTX",
+            Self::Json => "JSON",
+            Self::ProcmonCsv => "Procmon CSV",
+            Self::Pml => "Procmon PML",
+            Self::Cbr => "Callboard recording",
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The columns that tell Procmon's header from other comma-separated values.
+const PROCMON_COLUMNS: [&str; 3] = ["Process Name", "PID", "Operation"];
+
+/// The format that a stream with these first bytes is of.
+pub fn detect(prefix: &[u8]) -> Option<Format> {
+    const MAGICS: [(&[u8], Format); 3] =
+        [(b"ElfFile\0", Format::Evtx), (b"PML_", Format::Pml), (b"CBR", Format::Cbr)];
+    if let Some((_, format)) = MAGICS.iter().find(|(magic, _)| prefix.starts_with(magic)) {
+        return Some(*format);
+    }
+    let text = narrowed(prefix);
+    if is_json(&text) {
+        return Some(Format::Json);
+    }
+    let first = text.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
+    let first = String::from_utf8_lossy(first);
+    PROCMON_COLUMNS
+        .iter()
+        .all(|column| first.contains(&format!("\"{column}\"")))
+        .then_some(Format::ProcmonCsv)
+}
+
+/// Whether text holds JSON objects: at its start, or at the start of any line of it, as a log may be cut anywhere.
+fn is_json(text: &[u8]) -> bool {
+    let opens = |line: &[u8]| {
+        let mut tokens = line.iter().filter(|byte| !byte.is_ascii_whitespace());
+        match (tokens.next(), tokens.next()) {
+            (Some(b'{'), second) => matches!(second, Some(b'"' | b'}')),
+            (Some(b'['), second) => matches!(second, Some(b'{' | b']')),
+            _ => false,
+        }
+    };
+    opens(text) || text.split(|byte| *byte == b'\n').any(opens)
+}
+
+/// Text of 16-bit units as its low bytes, which is enough to see what it is; other text as it is. A byte order mark goes.
+fn narrowed(prefix: &[u8]) -> Vec<u8> {
+    let units = |from: usize, low: usize| prefix[from..].chunks_exact(2).map(|unit| unit[low]).collect();
+    match prefix {
+        [0xEF, 0xBB, 0xBF, text @ ..] => text.to_vec(),
+        [0xFF, 0xFE, ..] => units(2, 0),
+        [0xFE, 0xFF, ..] => units(2, 1),
+        [first, 0, second, 0, ..] if *first != 0 && *second != 0 => units(0, 0),
+        [0, first, 0, second, ..] if *first != 0 && *second != 0 => units(0, 1),
+        _ => prefix.to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wide(text: &str) -> Vec<u8> {
+        text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+    }
+
+    #[test]
+    fn formats_are_told_by_content() {
+        let header = "\"Time of Day\";\"Process Name\";\"PID\";\"Operation\";\"Path\"\r\n";
+        let cases: [(&[u8], Option<Format>); 16] = [
+            (b"ElfFile\0\0\0", Some(Format::Evtx)),
+            (b"ElfFile", None),
+            (b"PML_\x09\0\0\0", Some(Format::Pml)),
+            (b"{\"EventID\":1}\n", Some(Format::Json)),
+            (b"\xEF\xBB\xBF{\"EventID\":1}\n", Some(Format::Json)),
+            (b"\r\n  {\r\n  \"EventID\": 1", Some(Format::Json)),
+            (b" [\n { \"EventID\": 1", Some(Format::Json)),
+            (b"[]", Some(Format::Json)),
+            (b"cut off here\"}\n{\"EventID\":1}\n", Some(Format::Json)),
+            (&wide("\u{FEFF}{\"EventID\":1}"), Some(Format::Json)),
+            (&wide("{\"EventID\":1}"), Some(Format::Json)),
+            (header.as_bytes(), Some(Format::ProcmonCsv)),
+            (&wide(&format!("\u{FEFF}{header}")), Some(Format::ProcmonCsv)),
+            (b"\"PID\",\"Name\"\n", None),
+            (b"MZ\x90\0", None),
+            (b"", None),
+        ];
+        for (prefix, format) in cases {
+            assert_eq!(detect(prefix), format, "{}", prefix.escape_ascii());
+        }
+    }
+}

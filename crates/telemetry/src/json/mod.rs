@@ -1,0 +1,121 @@
+//! Events of Windows logs as JSON, in the shapes that shippers and stores give them.
+//!
+//! ```text
+//!   stream ──▶ utf16 ──▶ split ──▶ event (by shape, packed) ──▶ Fields ──▶ logged: Told | Rejected
+//! ```
+
+pub(crate) mod event;
+mod packed;
+mod scan;
+mod shape;
+mod split;
+mod utf16;
+
+use std::io::Read;
+
+use crate::container::Part;
+use crate::logged::{self, Log, Refusal};
+use crate::supersede::{Ahead, Supersede};
+use crate::{Reason, Rejected, Told};
+use memchr::memmem;
+use split::{Bad, LONGEST, Piece, Splitter};
+
+/// The records of a part.
+pub(crate) fn records(part: Part) -> Records {
+    let stream = part.stream();
+    Records { split: Some(split(stream)), supersede: Supersede::new(move || ahead(&part)) }
+}
+
+type Split = Splitter<Box<dyn Read + Send>>;
+
+/// An iterator over the records of JSON text.
+pub(crate) struct Records {
+    /// Until the text has ended.
+    split: Option<Split>,
+    supersede: Supersede,
+}
+
+fn split(stream: Box<dyn Read + Send>) -> Split {
+    Splitter::new(Box::new(utf16::Narrow::new(stream)))
+}
+
+impl Iterator for Records {
+    type Item = Result<Told, Rejected>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let split = self.split.as_mut()?;
+        let (outcome, length) = match split.next() {
+            Ok(None) => {
+                self.split = None;
+                return None;
+            }
+            Ok(Some(Piece::Record { text, cut })) => record(text, cut),
+            Ok(Some(Piece::Bad { what })) => (Err(bad(what)), None),
+            Err(error) => {
+                let rejected = crate::damage(split.number() + 1, &error);
+                self.split = None;
+                return Some(Err(rejected));
+            }
+        };
+        let (number, offset) = (split.number(), split.offset());
+        if let Some(length) = length {
+            split.again_from(length);
+        }
+        let outcome = outcome.and_then(|(told, log)| self.supersede.judge(told, log));
+        Some(match outcome {
+            Ok(told) => Ok(Told { number, ..told }),
+            Err((reason, detail)) => {
+                Err(Rejected { number, reason, detail: format!("at offset {offset}: {detail}") })
+            }
+        })
+    }
+}
+
+/// What a record tells, and where in its text another begins.
+fn record(text: &[u8], cut: bool) -> (Result<(Told, Log), Refusal>, Option<usize>) {
+    let (fields, length) = match event::read(text) {
+        Ok(read) => read,
+        Err(error) => {
+            let reason = if cut && error.is_eof() { Reason::Truncated } else { Reason::Malformed };
+            return (Err((reason, error.to_string())), None);
+        }
+    };
+    let between = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b',' | b']');
+    match text[length..].iter().position(|byte| !between(byte)) {
+        Some(at) if text[length + at] == b'{' => (logged::tell(&fields, 0), Some(length + at)),
+        Some(_) => (Err((Reason::Malformed, "text after the end of the record".into())), None),
+        None => (logged::tell(&fields, 0), None),
+    }
+}
+
+fn bad(what: Bad) -> logged::Refusal {
+    match what {
+        Bad::NoObject => (Reason::Malformed, "text that begins no object".into()),
+        Bad::Broken => (Reason::Malformed, "an object that does not end".into()),
+        Bad::Long => (Reason::Malformed, format!("a record longer than {} MiB", LONGEST >> 20)),
+        Bad::Cut => (Reason::Truncated, "the file ends within this record".into()),
+    }
+}
+
+/// The second pass over a part, for what Sysmon tells in it.
+fn ahead(part: &Part) -> Ahead {
+    let mut split = split(part.stream());
+    // What an event of Sysmon has in it somewhere. Names that are written with escapes are not found: nobody does.
+    let marks = ["ysmon", "YSMON", "UtcTime"].map(memmem::Finder::new);
+    Box::new(std::iter::from_fn(move || {
+        loop {
+            // An end that is no clean one is the first pass's to report.
+            let (outcome, length) = match split.next().ok()?? {
+                Piece::Record { text, .. } if !marks.iter().any(|mark| mark.find(text).is_some()) => continue,
+                Piece::Record { text, cut } => record(text, cut),
+                Piece::Bad { .. } => continue,
+            };
+            if let Some(length) = length {
+                split.again_from(length);
+            }
+            if let Ok((told, Log::Sysmon)) = outcome {
+                return Some(told);
+            }
+        }
+    }))
+}

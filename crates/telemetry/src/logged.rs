@@ -1,0 +1,122 @@
+//! What an event of a Windows log tells, by its named fields: the same for every format that holds such events.
+
+use crate::fields::{Field, Fields};
+use crate::{Reason, Told, What, security, sysmon};
+
+/// Who wrote an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Log {
+    /// Sysmon.
+    Sysmon,
+    /// The security log.
+    Security,
+}
+
+/// Why an event is not told: the reason, and what exactly.
+pub(crate) type Refusal = (Reason, String);
+
+/// What an event tells; its number in its file is the reader's to say.
+pub(crate) fn tell(fields: &Fields<'_>, number: u64) -> Result<(Told, Log), Refusal> {
+    let Some(id) = fields.number(Field::EventId) else {
+        return Err((Reason::Malformed, "no event id: it is no event of a Windows log".into()));
+    };
+    let told = log(fields, id).and_then(|log| {
+        let what = match log {
+            Log::Sysmon => sysmon::tell(id, fields),
+            Log::Security => security::tell(id, fields),
+        };
+        what.map(|what| (what, log))
+    });
+    let Some((what, log)) = told else {
+        let provider = fields.text(Field::Provider).or_else(|| fields.text(Field::Channel));
+        return Err((
+            Reason::OtherKind,
+            format!("event {id} of {}", provider.as_deref().unwrap_or("no provider")),
+        ));
+    };
+    let machine = fields.text(Field::Computer).map(|name| name.to_lowercase());
+    let time = fields.time(Field::UtcTime).or_else(|| fields.time(Field::Time));
+    let told = Told { number, machine, time, what };
+    match lacking(&told.what) {
+        Some(field) => Err((Reason::NoProcess, format!("event {id} has no {field}"))),
+        None => Ok((told, log)),
+    }
+}
+
+/// By the provider; by the channel where there is none; by what only one of the two has where neither says it.
+fn log(fields: &Fields<'_>, id: i64) -> Option<Log> {
+    let provider = fields.text(Field::Provider);
+    let channel = fields.text(Field::Channel);
+    let known =
+        provider.as_deref().map(by_provider).or_else(|| channel.as_deref().and_then(by_channel).map(Some));
+    known.unwrap_or_else(|| {
+        if security::is_process_event(id) {
+            Some(Log::Security)
+        } else {
+            fields.has(Field::UtcTime).then_some(Log::Sysmon)
+        }
+    })
+}
+
+fn by_provider(name: &str) -> Option<Log> {
+    if has_word(name, "sysmon") {
+        Some(Log::Sysmon)
+    } else if has_word(name, "security-auditing") {
+        Some(Log::Security)
+    } else {
+        None
+    }
+}
+
+/// Splunk writes the kind of its input before the channel: `WinEventLog:Security`.
+fn by_channel(name: &str) -> Option<Log> {
+    let name = name.rsplit(':').next().unwrap_or(name);
+    if has_word(name, "sysmon") {
+        Some(Log::Sysmon)
+    } else if name.eq_ignore_ascii_case("security") {
+        Some(Log::Security)
+    } else {
+        None
+    }
+}
+
+/// Whether a name has this word in it, at a boundary: `XmlWinEventLog:Microsoft-Windows-Sysmon/Operational` has `sysmon`.
+fn has_word(name: &str, word: &str) -> bool {
+    let (name, word) = (name.as_bytes(), word.as_bytes());
+    let apart = |at: usize| name.get(at).is_none_or(|byte| !byte.is_ascii_alphanumeric());
+    name.windows(word.len()).enumerate().any(|(at, part)| {
+        part.eq_ignore_ascii_case(word) && (at == 0 || apart(at - 1)) && apart(at + word.len())
+    })
+}
+
+/// What an event that tells of a process must have and has not.
+fn lacking(what: &What) -> Option<&'static str> {
+    let subject = match what {
+        What::ProcessCreate(create) | What::ProcessPresent(create) => &create.subject,
+        What::ProcessExit(exit) => &exit.subject,
+        What::ThreadCreate(thread) | What::ThreadExit(thread) => &thread.subject,
+        What::ImageLoad(load) => &load.subject,
+        What::DriverLoad(_) => return None,
+    };
+    (subject.process.is_none() && subject.unique.is_none()).then_some("process id and no process GUID")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_found_at_its_boundaries_only() {
+        for name in [
+            "Microsoft-Windows-Sysmon",
+            "XmlWinEventLog:Microsoft-Windows-Sysmon/Operational",
+            "sysmon",
+            "Linux-Sysmon",
+        ] {
+            assert!(has_word(name, "sysmon"), "{name}");
+        }
+        for name in ["", "sysmo", "SysmonDrv2", "MySysmon"] {
+            assert!(!has_word(name, "sysmon"), "{name}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What the fuzz targets, the tests and the benchmark share: logs that are made up, and the oracle that says what must hold
+//! for any bytes whatsoever.
+
+mod log;
+
+pub use log::{Entry, evtx, evtx_header};
+
+use crate::container::{Bytes, Part};
+use crate::{Reader, Rejected, Told, What, evtx as evtx_reader, json, open_bytes};
+
+/// Opens bytes as a file, and checks all that it tells. How many records were accepted and rejected, if it can be opened.
+pub fn check(bytes: &[u8]) -> Option<(u64, u64)> {
+    let read = || open_bytes("bytes", bytes).ok();
+    let counts = read().map(Reader::into_counts);
+    assert_eq!(counts, read().map(Reader::into_counts), "the same bytes tell the same twice");
+    counts
+}
+
+/// As [`check`], for bytes that are taken for JSON whatever they begin with.
+pub fn check_json(bytes: &[u8]) -> (u64, u64) {
+    counted(json::records(part(bytes)))
+}
+
+/// As [`check`], for bytes that are taken for the chunks of an EVTX file.
+pub fn check_evtx(chunks: &[u8]) -> (u64, u64) {
+    counted(evtx_reader::records(part(&[&evtx_header(0)[..], chunks].concat())))
+}
+
+fn part(bytes: &[u8]) -> Part {
+    Part::memory("bytes", Bytes::memory(bytes.into()))
+}
+
+impl Reader {
+    fn into_counts(self) -> (u64, u64) {
+        counted(self)
+    }
+}
+
+fn counted(records: impl Iterator<Item = Result<Told, Rejected>>) -> (u64, u64) {
+    let (mut accepted, mut rejected, mut last) = (0, 0, 0);
+    for record in records {
+        let number = match record {
+            Ok(told) => {
+                accepted += 1;
+                assert_told(&told);
+                told.number
+            }
+            Err(refused) => {
+                rejected += 1;
+                assert!(!refused.detail.is_empty(), "{refused:?}");
+                refused.number
+            }
+        };
+        assert!(number >= last, "records come in their order: {number} after {last}");
+        last = number;
+    }
+    (accepted, rejected)
+}
+
+/// What a record that is told has, whatever it was read from.
+fn assert_told(told: &Told) {
+    let machine = told.machine.as_deref();
+    assert!(machine.is_none_or(|name| name == name.to_lowercase() && known(name)), "{told:?}");
+    let (subject, texts) = match &told.what {
+        What::ProcessCreate(create) | What::ProcessPresent(create) => (
+            &create.subject,
+            vec![&create.command_line, &create.parent.image, &create.parent.unique, &create.subject.unique],
+        ),
+        What::ProcessExit(exit) => (&exit.subject, vec![&exit.subject.unique]),
+        What::ThreadCreate(thread) | What::ThreadExit(thread) => (&thread.subject, vec![]),
+        What::ImageLoad(load) => (&load.subject, vec![&load.path]),
+        What::DriverLoad(load) => {
+            assert!(load.path.as_deref().is_none_or(known), "{told:?}");
+            return;
+        }
+    };
+    assert!(subject.process.is_some() || subject.unique.is_some(), "{told:?}");
+    assert!(texts.into_iter().chain([&subject.image]).flatten().all(|text| known(text)), "{told:?}");
+}
+
+fn known(text: &str) -> bool {
+    !matches!(text, "" | "-")
+}
