@@ -7,14 +7,15 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use nt_abi::Profile;
 
+use crate::recorded::args::{Events, Replay};
 use crate::setting::Setting;
 use crate::test::Test;
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0-255  of `run`: the command's own exit code, or 128 + the signal that killed it
-  1      of `test`: a scenario failed
-  2      the command line makes no sense, or a file is no scenario
+  1      of `test`: a scenario failed; of `replay` and `events`: a recording is damaged, what could be read was told
+  2      the command line makes no sense, or a file is no scenario or recording
   120    a driver stopped the machine: bug check, hang, missing routine called
   121    a driver's file cannot be read, is no x64 driver, or cannot be loaded
   122    DriverEntry returned an error
@@ -66,6 +67,10 @@ pub(crate) enum Command {
     Run(Run),
     /// Run scenarios: files that say what happens and what drivers must do
     Test(Test),
+    /// Replay recorded telemetry of Windows machines through drivers
+    Replay(Replay),
+    /// Show what happened on recorded machines, event by event, without any driver
+    Events(Events),
     /// Show what a driver is: headers, imports, notify routines, exception handling
     Inspect(Inspect),
     /// Provoke a driver with seeded interleavings, missing names and low pool, until it does something wrong
@@ -102,63 +107,15 @@ pub(crate) struct Run {
     #[arg(value_name = "DRIVER.sys")]
     pub(crate) drivers: Vec<PathBuf>,
 
-    /// Write a value to the Parameters key of a driver's service before it is loaded
-    ///
-    /// TYPE is sz (the default), expand, multi (items separated by `;`), dword, qword or binary (hex digits).
-    /// Without SERVICE it is the last driver's; a driver's service is named as its file, without .sys.
-    #[arg(long = "set", value_name = "[SERVICE:]NAME[:TYPE]=VALUE")]
-    pub(crate) settings: Vec<Setting>,
+    #[command(flatten)]
+    pub(crate) bench: BenchArguments,
 
     #[command(flatten)]
-    pub(crate) profile: ProfileArgument,
-
-    /// How records are written [default: ndjson into a file that ends in .ndjson or .jsonl, human otherwise]
-    #[arg(long, value_enum)]
-    pub(crate) format: Option<Format>,
-
-    /// Write records to a file (`-` is the standard output); the terminal then shows only trouble
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
-
-    /// Show only refusals, findings, stops and failures
-    #[arg(short, long, conflicts_with = "verbose")]
-    pub(crate) quiet: bool,
-
-    /// Show more: threads and single calls (-v), everything (-vv)
-    #[arg(short, long, action = ArgAction::Count)]
-    pub(crate) verbose: u8,
-
-    /// Draw with ASCII characters only
-    #[arg(long)]
-    pub(crate) ascii: bool,
-
-    /// Stop a driver whose routine has not returned after so many seconds
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
-    pub(crate) watchdog: Duration,
-
-    /// Decide a point that documents leave open (`callboard profiles --choices` lists them)
-    #[arg(long = "choose", value_name = "NAME=VALUE", value_parser = choice)]
-    pub(crate) choices: Vec<Chosen>,
-
-    /// How pool memory is given out
-    #[arg(long, value_enum, default_value_t = PoolArgument::Fast)]
-    pub(crate) pool: PoolArgument,
-
-    /// Treat drivers as if they were linked with /INTEGRITYCHECK, which the Ex registration routines ask for
-    #[arg(long)]
-    pub(crate) force_integrity: bool,
+    pub(crate) output: OutputArguments,
 
     /// Provoke the drivers as `callboard stress` does, with the choices of this seed: `seed=7`, or `7`
     #[arg(long, value_name = "seed=SEED", value_parser = seed)]
     pub(crate) stress: Option<u64>,
-
-    /// End with exit code 124 when a driver broke a rule
-    #[arg(long)]
-    pub(crate) fail_on_findings: bool,
-
-    /// Run drivers even where this machine cannot confine them (only for drivers that you trust)
-    #[arg(long)]
-    pub(crate) unsafe_no_sandbox: bool,
 
     /// The command, after `--`
     #[arg(last = true, required = true, value_name = "COMMAND")]
@@ -263,6 +220,68 @@ pub(crate) struct Rules {
     /// How it is written
     #[arg(long, value_enum, default_value_t = Listing::Human)]
     pub(crate) format: Listing,
+}
+
+// No documentation comment: clap would take it for the command's.
+#[derive(Debug, Args)]
+pub(crate) struct BenchArguments {
+    /// Write a value to the Parameters key of a driver's service before it is loaded
+    ///
+    /// TYPE is sz (the default), expand, multi (items separated by `;`), dword, qword or binary (hex digits).
+    /// Without SERVICE it is the last driver's; a driver's service is named as its file, without .sys.
+    #[arg(long = "set", value_name = "[SERVICE:]NAME[:TYPE]=VALUE")]
+    pub(crate) settings: Vec<Setting>,
+
+    #[command(flatten)]
+    pub(crate) profile: ProfileArgument,
+
+    /// Stop a driver whose routine has not returned after so many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub(crate) watchdog: Duration,
+
+    /// Decide a point that documents leave open (`callboard profiles --choices` lists them)
+    #[arg(long = "choose", value_name = "NAME=VALUE", value_parser = choice)]
+    pub(crate) choices: Vec<Chosen>,
+
+    /// How pool memory is given out
+    #[arg(long, value_enum, default_value_t = PoolArgument::Fast)]
+    pub(crate) pool: PoolArgument,
+
+    /// Treat drivers as if they were linked with /INTEGRITYCHECK, which the Ex registration routines ask for
+    #[arg(long)]
+    pub(crate) force_integrity: bool,
+
+    /// End with exit code 124 when a driver broke a rule
+    #[arg(long)]
+    pub(crate) fail_on_findings: bool,
+
+    /// Run drivers even where this machine cannot confine them (only for drivers that you trust)
+    #[arg(long)]
+    pub(crate) unsafe_no_sandbox: bool,
+}
+
+// No documentation comment either.
+#[derive(Debug, Args)]
+pub(crate) struct OutputArguments {
+    /// How records are written [default: ndjson into a file that ends in .ndjson or .jsonl, human otherwise]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
+
+    /// Write records to a file (`-` is the standard output); the terminal then shows only trouble
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Show only refusals, findings, stops and failures
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+
+    /// Show more: threads and single calls (-v), everything (-vv)
+    #[arg(short, long, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    /// Draw with ASCII characters only
+    #[arg(long)]
+    pub(crate) ascii: bool,
 }
 
 #[derive(Clone, Copy, Debug, Args)]

@@ -7,7 +7,10 @@
 pub const SUCCESS: u8 = 0;
 /// Of `test`: a scenario failed.
 pub const TESTS_FAILED: u8 = 1;
-/// The command line makes no sense, or a file that `test` is given is no scenario.
+/// Of `replay` and `events`: a recording is damaged; what could be read of it was told.
+pub const DAMAGED: u8 = 1;
+/// The command line makes no sense, or a file that `test` is given is no scenario, or one that `replay` is given no
+/// recording.
 pub const USAGE: u8 = 2;
 /// A driver stopped the machine: bug check, hang, call of a routine that is not there, death of its host.
 pub const STOPPED: u8 = 120;

@@ -9,6 +9,7 @@
 //!   host        the sandboxed process that drivers run in, for whoever brings events of their own
 //!   event       what happens (Event) and what comes of it (Record)
 //!   live        a command tree on this machine as a source of events
+//!   replay      recordings of other machines as one
 //!   report      sinks for records: a timeline for people, NDJSON for programs
 //!   exports     the kernel routines that drivers can import
 //! ```
@@ -45,7 +46,7 @@ pub use kernel::export as exports;
 pub use live_bench::{LiveBench, Notes};
 pub use nt_abi::Profile;
 pub use report;
-pub use source::live;
+pub use source::{live, replay};
 pub use symbolise::Symbolise;
 
 /// The built-in driver, `sensor.sys`: a valid driver for Windows 10 and 11, built from `drivers/sensor`.

@@ -1,6 +1,7 @@
-//! A bench that takes the events of a live source, and hands all records to one sink.
+//! A bench that takes the events of a source, and hands all records to one sink.
 
 use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -20,15 +21,43 @@ impl host::UserMemory for TracedMemory {
     }
 }
 
-/// A bench behind a live source.
+/// Something that is borrowed, or held for good.
+enum Held<'a, T: ?Sized> {
+    Borrowed(&'a mut T),
+    Owned(Box<T>),
+}
+
+impl<T: ?Sized> Deref for Held<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        match self {
+            Self::Borrowed(it) => it,
+            Self::Owned(it) => it,
+        }
+    }
+}
+
+impl<T: ?Sized> DerefMut for Held<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        match self {
+            Self::Borrowed(it) => it,
+            Self::Owned(it) => it,
+        }
+    }
+}
+
+/// A bench behind a source.
 pub struct LiveBench<'a> {
-    bench: &'a mut Bench,
-    sink: &'a mut dyn Sink,
+    bench: Held<'a, Bench>,
+    sink: Held<'a, dyn Sink + 'a>,
     notes: Notes,
     /// Processes that drivers have terminated, until the source ends them.
     terminated: Vec<Termination>,
     /// Whether the records were fetched since the source last asked for those.
     fetched: bool,
+    /// The moment of what was delivered last, where a recording says what time it is.
+    now: Option<Time>,
     /// The first thing the sink could not write.
     error: Option<SinkError>,
 }
@@ -37,12 +66,29 @@ impl<'a> LiveBench<'a> {
     /// Delivers to `bench`, and gives its records to `sink`.
     pub fn new(bench: &'a mut Bench, sink: &'a mut dyn Sink) -> Self {
         bench.set_user_memory(Box::new(TracedMemory));
-        Self { bench, sink, notes: Notes::default(), terminated: Vec::new(), fetched: false, error: None }
+        Self::with_time(Held::Borrowed(bench), Held::Borrowed(sink), None)
+    }
+
+    /// The same for a recording, which begins at `start` and in which nobody has any memory.
+    pub fn recorded(bench: Bench, sink: Box<dyn Sink + 'a>, start: Time) -> Self {
+        Self::with_time(Held::Owned(Box::new(bench)), Held::Owned(sink), Some(start))
+    }
+
+    fn with_time(bench: Held<'a, Bench>, sink: Held<'a, dyn Sink + 'a>, now: Option<Time>) -> Self {
+        Self {
+            bench,
+            sink,
+            notes: Notes::default(),
+            terminated: Vec::new(),
+            fetched: false,
+            now,
+            error: None,
+        }
     }
 
     /// The bench itself, to load drivers into.
     pub fn bench(&mut self) -> &mut Bench {
-        self.bench
+        &mut self.bench
     }
 
     /// Hears what the source has to say; its notes come out in the stream of records.
@@ -69,7 +115,9 @@ impl<'a> LiveBench<'a> {
 
     /// Adds a record of Callboard's own.
     pub fn add(&mut self, body: Body<'_>) {
-        if let Err(failed) = self.sink.record(&record(body)) {
+        let time = self.now.unwrap_or_else(Time::now);
+        let record = Record { time, context: event::ClientId::default(), body };
+        if let Err(failed) = self.sink.record(&record) {
             self.error.get_or_insert(failed);
         }
     }
@@ -111,13 +159,11 @@ impl<'a> LiveBench<'a> {
     }
 }
 
-/// A record at this moment.
-fn record(body: Body<'_>) -> Record<'_> {
-    Record { time: Time::now(), context: event::ClientId::default(), body }
-}
-
 impl Recipient for LiveBench<'_> {
     fn deliver(&mut self, batch: &[Event<'_>]) -> Delivery {
+        if let (Some(now), Some(last)) = (&mut self.now, batch.last()) {
+            *now = last.time.max(*now);
+        }
         let delivery = self.bench.deliver(batch);
         self.told(delivery)
     }
@@ -128,6 +174,12 @@ impl Recipient for LiveBench<'_> {
             self.drain();
         }
         finished.map(|(ticket, delivery)| (Ticket(ticket.0), self.told(delivery)))
+    }
+
+    fn would_not_have_happened(&mut self, process: &event::Process<'_>, because: event::ProcessId) {
+        let name = process.image.as_ref().map_or("a process", |name| name.file_name());
+        let text = format!("{name} ({}) would not have happened, as {because} was ended", process.process);
+        self.add(Body::Note { level: Level::Info, text: text.into() });
     }
 
     fn terminated(&mut self) -> Vec<Termination> {

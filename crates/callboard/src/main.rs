@@ -7,6 +7,7 @@ mod drivers;
 mod inspect;
 mod listing;
 mod profiles;
+mod recorded;
 mod rules;
 mod run;
 mod setting;
@@ -43,6 +44,8 @@ fn main() -> ExitCode {
     let arguments = Arguments::try_parse().unwrap_or_else(|error| refuse(&error));
     let outcome = match arguments.command {
         Command::Run(run) => run::run(&run),
+        Command::Replay(replay) => recorded::replay::replay(&replay),
+        Command::Events(events) => recorded::events::events(&events),
         Command::Stress(arguments) => stressing::stress(&arguments),
         Command::Inspect(inspect) => inspect::inspect(&inspect),
         Command::Exports(exports) => listing::exports(&exports),

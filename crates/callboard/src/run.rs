@@ -9,27 +9,30 @@ use nt_abi::{
     NTSTATUS, STATUS_DRIVER_ENTRYPOINT_NOT_FOUND, STATUS_INVALID_IMAGE_FORMAT, STATUS_INVALID_IMAGE_HASH,
 };
 
-use crate::args::Run;
+use crate::args::{BenchArguments, Run};
 use crate::drivers::{self, DriverFile};
-use crate::{Failure, Outcome, sinks};
+use crate::sinks::{self, Stream};
+use crate::{Failure, Outcome};
 
 /// Runs it, and says with which exit code to end.
 pub(crate) fn run(run: &Run) -> Outcome {
     let drivers = drivers::named(&run.drivers)?;
-    check_settings(run, &drivers)?;
+    check_settings(&run.bench, &drivers)?;
     let mut summary = Summary::new();
-    let mut outputs = sinks::sinks(run)?;
+    let mut outputs = sinks::sinks(&run.output, Stream::Live)?;
     outputs.push(&mut summary);
     let mut sink = Symbolise::new(outputs);
-    let mut bench = Bench::start(options(run)?).map_err(|error| Failure::new(exit::FAILED, error))?;
+    let mut options = options(&run.bench)?;
+    options.config.stress = run.stress;
+    let mut bench = Bench::start(options).map_err(|error| Failure::new(exit::FAILED, error))?;
     let mut live = LiveBench::new(&mut bench, &mut sink);
     live.add(Body::Start {
         version: env!("CARGO_PKG_VERSION").into(),
-        profile: run.profile.os.name().into(),
+        profile: run.bench.profile.os.name().into(),
         command: run.command.iter().map(|word| word.to_string_lossy()).collect(),
     });
     say_gaps(&mut live);
-    let loaded = load(run, &drivers, &mut live);
+    let loaded = load(&run.bench, &drivers, &mut live);
     let result = match loaded {
         Ok(()) => follow(run, &mut live),
         Err(failure) => Err(failure),
@@ -56,31 +59,31 @@ pub(crate) fn run(run: &Run) -> Outcome {
     }
     Ok(if summary.stopped() {
         exit::STOPPED
-    } else if run.fail_on_findings && summary.findings() > 0 {
+    } else if run.bench.fail_on_findings && summary.findings() > 0 {
         exit::FINDINGS
     } else {
         ending.shell_code()
     })
 }
 
-fn options(run: &Run) -> Result<BenchOptions, Failure> {
-    let mut options = BenchOptions::new(run.profile.os);
-    options.watchdog = run.watchdog;
-    options.config.stress = run.stress;
-    for (name, value) in &run.choices {
+/// The machine that the arguments ask for.
+pub(crate) fn options(arguments: &BenchArguments) -> Result<BenchOptions, Failure> {
+    let mut options = BenchOptions::new(arguments.profile.os);
+    options.watchdog = arguments.watchdog;
+    for (name, value) in &arguments.choices {
         options.config.choices.set(name, value).map_err(|error| Failure::new(exit::USAGE, error))?;
     }
-    options.config.pool = run.pool.into();
-    options.config.force_integrity = run.force_integrity;
-    if run.unsafe_no_sandbox {
+    options.config.pool = arguments.pool.into();
+    options.config.force_integrity = arguments.force_integrity;
+    if arguments.unsafe_no_sandbox {
         options.sandbox = host::sandbox::Policy::Off;
     }
     Ok(options)
 }
 
 /// A value for a service that no driver has would be written and never read: surely a mistake.
-fn check_settings(run: &Run, drivers: &[DriverFile]) -> Result<(), Failure> {
-    for setting in &run.settings {
+pub(crate) fn check_settings(arguments: &BenchArguments, drivers: &[DriverFile]) -> Result<(), Failure> {
+    for setting in &arguments.settings {
         let Some(service) = &setting.service else { continue };
         if !drivers.iter().any(|driver| driver.service.eq_ignore_ascii_case(service)) {
             let services: Vec<_> = drivers.iter().map(|driver| driver.service.as_str()).collect();
@@ -95,7 +98,7 @@ fn check_settings(run: &Run, drivers: &[DriverFile]) -> Result<(), Failure> {
 }
 
 /// What of the sandbox this machine lacks.
-fn say_gaps(live: &mut LiveBench<'_>) {
+pub(crate) fn say_gaps(live: &mut LiveBench<'_>) {
     let gaps: Vec<_> = live.bench().sandbox().gaps().map(|(layer, why)| format!("{layer}: {why}")).collect();
     for gap in gaps {
         let text = format!("the sandbox of the drivers goes without {gap}");
@@ -108,9 +111,13 @@ const IMAGE_STATUSES: [NTSTATUS; 3] =
     [STATUS_INVALID_IMAGE_FORMAT, STATUS_DRIVER_ENTRYPOINT_NOT_FOUND, STATUS_INVALID_IMAGE_HASH];
 
 /// Writes the settings and loads the drivers.
-fn load(run: &Run, drivers: &[DriverFile], live: &mut LiveBench<'_>) -> Result<(), Failure> {
+pub(crate) fn load(
+    arguments: &BenchArguments,
+    drivers: &[DriverFile],
+    live: &mut LiveBench<'_>,
+) -> Result<(), Failure> {
     let Some(last) = drivers.last() else { return Ok(()) };
-    for setting in &run.settings {
+    for setting in &arguments.settings {
         let service = setting.service.as_deref().unwrap_or(&last.service);
         live.bench()
             .set_value(service, &setting.name, setting.value.clone())

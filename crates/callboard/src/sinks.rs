@@ -1,6 +1,7 @@
 //! Where the records of a run go.
 
 use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use callboard::exit;
@@ -8,56 +9,79 @@ use callboard::report::human::{Human, Verbosity};
 use callboard::report::{Fanout, LineFile, Pace, human, ndjson};
 
 use crate::Failure;
-use crate::args::{Format, Run};
+use crate::args::{Format, OutputArguments};
 
-/// The sinks that `run` asks for.
-pub(crate) fn sinks(run: &Run) -> Result<Fanout<'static>, Failure> {
-    let verbosity = match (run.quiet, run.verbose) {
+/// Where records come from, and so where they go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stream {
+    /// A command that has the standard output for itself: to the standard error.
+    Live,
+    /// A recording: to the standard output.
+    Replay,
+}
+
+/// The sinks that a command asks for.
+pub(crate) fn sinks(arguments: &OutputArguments, stream: Stream) -> Result<Fanout<'static>, Failure> {
+    let verbosity = match (arguments.quiet, arguments.verbose) {
         (true, _) => Verbosity::Quiet,
         (_, 0) => Verbosity::Normal,
         (_, 1) => Verbosity::Verbose,
         _ => Verbosity::Everything,
     };
     let mut sinks = Fanout::new();
-    match &run.output {
-        None => match format(run) {
-            Format::Human => sinks.push(terminal(run, verbosity)),
-            Format::Ndjson => sinks.push(ndjson::Ndjson::new("the standard error", io::stderr(), live())),
+    let lines = ndjson_options(stream);
+    match (&arguments.output, stream) {
+        (None, Stream::Live) => match format(arguments) {
+            Format::Human => sinks.push(terminal(arguments, verbosity)),
+            Format::Ndjson => sinks.push(ndjson::Ndjson::new("the standard error", io::stderr(), lines)),
         },
-        Some(path) if path == Path::new("-") => match format(run) {
+        (None, Stream::Replay) => match format(arguments) {
             Format::Human => {
-                let options = human::Options { verbosity, ascii: run.ascii, ..human::Options::default() };
+                let out = io::stdout();
+                let width = terminal_width(&out);
+                let options = human_options(arguments, verbosity, out.is_terminal(), width);
+                let pace = lines.pace;
+                let options = human::Options { pace, ..options };
+                sinks.push(Human::new("the standard output", anstream::AutoStream::auto(out), options));
+            }
+            Format::Ndjson => sinks.push(ndjson::Ndjson::new("the standard output", io::stdout(), lines)),
+        },
+        (Some(path), _) if path == Path::new("-") => match format(arguments) {
+            Format::Human => {
+                let options =
+                    human::Options { verbosity, ascii: arguments.ascii, ..human::Options::default() };
                 sinks.push(Human::new("the standard output", io::stdout(), options));
             }
-            Format::Ndjson => sinks.push(ndjson::Ndjson::new("the standard output", io::stdout(), live())),
+            Format::Ndjson => sinks.push(ndjson::Ndjson::new("the standard output", io::stdout(), lines)),
         },
-        Some(path) => {
+        (Some(path), _) => {
             let file = LineFile::create(path).map_err(|error| {
                 Failure::new(exit::FAILED, format_args!("cannot create {}: {error}", path.display()))
             })?;
             let name = path.display().to_string();
-            match format(run) {
+            match format(arguments) {
                 Format::Human => {
-                    let options = human::Options { verbosity, ascii: run.ascii, ..human::Options::default() };
+                    let options =
+                        human::Options { verbosity, ascii: arguments.ascii, ..human::Options::default() };
                     sinks.push(Human::new(name, file, options));
                 }
-                Format::Ndjson => sinks.push(ndjson::Ndjson::new(name, file, live())),
+                Format::Ndjson => sinks.push(ndjson::Ndjson::new(name, file, lines)),
             }
             // The records are in the file; the terminal shows what should not be missed.
-            sinks.push(terminal(run, Verbosity::Quiet));
+            sinks.push(terminal(arguments, Verbosity::Quiet));
         }
     }
     Ok(sinks)
 }
 
 /// The format that was asked for, or that the file's name asks for.
-fn format(run: &Run) -> Format {
-    let extension = run.output.as_deref().and_then(Path::extension);
+pub(crate) fn format(arguments: &OutputArguments) -> Format {
+    let extension = arguments.output.as_deref().and_then(Path::extension);
     let by_name = match extension {
         Some(extension) if extension == "ndjson" || extension == "jsonl" => Format::Ndjson,
         _ => Format::Human,
     };
-    run.format.unwrap_or(by_name)
+    arguments.format.unwrap_or(by_name)
 }
 
 /// Whether the locale says that the terminal shows more than ASCII; one that says nothing is believed to.
@@ -71,27 +95,41 @@ fn shows_unicode() -> bool {
     })
 }
 
-fn live() -> ndjson::Options {
-    ndjson::Options { live: true, pace: Pace::EveryRecord }
+/// Whether ids are those of Linux, and whether each record is written at once: what is replayed can be had again.
+fn ndjson_options(stream: Stream) -> ndjson::Options {
+    match stream {
+        Stream::Live => ndjson::Options { live: true, pace: Pace::EveryRecord },
+        Stream::Replay => ndjson::Options { live: false, pace: Pace::Blocks },
+    }
 }
 
 /// The timeline on the standard error, with colours and a width where that is a terminal.
-fn terminal(run: &Run, verbosity: Verbosity) -> Human<anstream::AutoStream<io::Stderr>> {
-    let is_terminal = io::stderr().is_terminal();
+fn terminal(arguments: &OutputArguments, verbosity: Verbosity) -> Human<anstream::AutoStream<io::Stderr>> {
+    let out = io::stderr();
+    let width = terminal_width(&out);
+    let options = human_options(arguments, verbosity, out.is_terminal(), width);
+    Human::new("the standard error", anstream::AutoStream::auto(out), options)
+}
+
+fn human_options(
+    arguments: &OutputArguments,
+    verbosity: Verbosity,
+    is_terminal: bool,
+    width: Option<usize>,
+) -> human::Options {
     let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    let options = human::Options {
+    human::Options {
         verbosity,
         // `anstream` takes colours out again where nobody would see them.
         colour: true,
-        ascii: run.ascii || is_terminal && !shows_unicode(),
-        width: if is_terminal { terminal_width().or(columns) } else { None },
+        ascii: arguments.ascii || is_terminal && !shows_unicode(),
+        width: if is_terminal { width.or(columns) } else { None },
         pace: Pace::EveryRecord,
-    };
-    Human::new("the standard error", anstream::AutoStream::auto(io::stderr()), options)
+    }
 }
 
-/// The columns of the terminal behind the standard error.
-fn terminal_width() -> Option<usize> {
-    let (terminal_size::Width(columns), _) = terminal_size::terminal_size_of(io::stderr())?;
+/// The columns of the terminal behind an output.
+fn terminal_width(out: &impl AsFd) -> Option<usize> {
+    let (terminal_size::Width(columns), _) = terminal_size::terminal_size_of(out)?;
     Some(columns.into())
 }

@@ -55,6 +55,11 @@ impl Cause {
         matches!(self, Self::Read(_) | Self::OtherMachine | Self::TooManyMachines)
     }
 
+    /// Whether the first of them is worth a look: what is of another kind or another machine is not.
+    pub const fn needs_a_look(&self) -> bool {
+        !matches!(self, Self::Read(Reason::OtherKind | Reason::Superseded) | Self::OtherMachine)
+    }
+
     /// Whether the file is damaged where it stands.
     pub const fn is_damage(self) -> bool {
         matches!(self, Self::Read(Reason::Damaged | Reason::Truncated | Reason::Malformed))

@@ -44,8 +44,8 @@ pub enum Which {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            window: 4096,
-            span: Duration::from_secs(30),
+            window: 8192,
+            span: Duration::from_secs(120),
             strictness: Strictness::Lenient,
             drives: Drives::default(),
             machines: Which::All,

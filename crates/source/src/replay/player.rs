@@ -42,6 +42,18 @@ pub struct Played {
     pub withheld: u64,
 }
 
+impl Played {
+    /// Adds what was played of another machine.
+    pub fn add(&mut self, other: Self) {
+        self.events += other.events;
+        self.refused += other.refused;
+        self.terminated += other.terminated;
+        self.doubtful_processes += other.doubtful_processes;
+        self.doubtful += other.doubtful;
+        self.withheld += other.withheld;
+    }
+}
+
 /// There is nobody to deliver to any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is nobody to deliver to any more")]

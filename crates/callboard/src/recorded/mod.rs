@@ -1,0 +1,62 @@
+//! Recordings: files of them, read machine by machine.
+//!
+//! ```text
+//!   files.rs ──▶ pass.rs ──Step──▶ events.rs   shows them
+//!   (look)       (once for each    replay.rs   drivers are told of them ──▶ answers.rs
+//!                 machine)
+//! ```
+
+mod answers;
+pub(crate) mod args;
+pub(crate) mod events;
+mod files;
+mod histogram;
+mod pass;
+pub(crate) mod replay;
+
+use std::io::Write;
+
+use callboard::exit;
+use callboard::replay::Account;
+
+use files::Files;
+
+/// Writes what was read and what became of it to the standard error, and says whether anything is damaged.
+fn tell(account: &Account, files: &Files) -> u8 {
+    let mut out = anstream::stderr().lock();
+    // Nobody can be told that the standard error is closed.
+    let _ = write(&mut out, account, files);
+    if account.damaged() > 0 { exit::DAMAGED } else { exit::SUCCESS }
+}
+
+fn write(out: &mut impl Write, account: &Account, files: &Files) -> std::io::Result<()> {
+    writeln!(out, "{account}")?;
+    if account.reordered + account.late > 0 {
+        writeln!(
+            out,
+            "  out of order: {} put in order, {} too late for that",
+            account.reordered, account.late
+        )?;
+    }
+    let listed = |names: Vec<(&'static str, u64)>| {
+        names.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
+    };
+    if !account.absent.is_empty() {
+        let absent = account.absent.iter().map(|(what, count)| (what.name(), *count)).collect();
+        writeln!(out, "  not in the records, and left out: {}", listed(absent))?;
+    }
+    if !account.synthesised.is_empty() {
+        let made = account.synthesised.iter().map(|(what, count)| (what.name(), *count)).collect();
+        writeln!(out, "  not in the records, and told as it must have been: {}", listed(made))?;
+    }
+    for (cause, first) in account.rejected.iter().filter(|(cause, _)| cause.needs_a_look()) {
+        let file = files.name(first.file);
+        writeln!(out, "  first {cause}: {file}, record {}: {}", first.number, escaped(&first.detail))?;
+    }
+    Ok(())
+}
+
+/// What a file says cannot control a terminal.
+fn escaped(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(300).collect()
+}
