@@ -33,7 +33,7 @@ pub(crate) fn sinks(run: &Run) -> Result<Fanout<'static>, Failure> {
         },
         Some(path) => {
             let file = LineFile::create(path).map_err(|error| {
-                Failure::new(exit::FAILED, format_args!("cannot create {}: {error}", path.display()))
+                Failure::new(exit::USAGE, format_args!("cannot create {}: {error}", path.display()))
             })?;
             let name = path.display().to_string();
             match format(run) {
