@@ -7,6 +7,8 @@
 pub const SUCCESS: u8 = 0;
 /// Of `test`: a scenario failed.
 pub const TESTS_FAILED: u8 = 1;
+/// Of `exports`: there is no such name.
+pub const NO_SUCH_NAME: u8 = 1;
 /// The command line makes no sense, or a file that `test` is given is no scenario.
 pub const USAGE: u8 = 2;
 /// A driver stopped the machine: bug check, hang, call of a routine that is not there, death of its host.
