@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use event::DriverId;
 use host::{LowPool, Value};
 
 use crate::{Bench, Driver, Error, Unload};
@@ -63,11 +64,7 @@ impl Bench {
         self.answer(result)
     }
 
-    fn loaded(
-        &mut self,
-        service: &str,
-        result: Result<event::DriverId, host::BenchError>,
-    ) -> Result<Driver, Error> {
+    fn loaded(&mut self, service: &str, result: Result<DriverId, host::BenchError>) -> Result<Driver, Error> {
         let id = self.answer(result)?;
         self.services.insert(id, service.to_owned());
         Ok(Driver { id })
@@ -110,5 +107,44 @@ impl Bench {
         // Nothing can be told any more, and so nobody exits.
         self.terminated.clear();
         self.answer(result)
+    }
+
+    /// [`finish`](Self::finish), and nothing must have gone wrong: no rule was broken since the bench was started, a warning
+    /// being one too, and nothing was left behind. What a test ends with.
+    ///
+    /// ```
+    /// # const SENSOR: &[u8] = include_bytes!("../../../drivers/bin/sensor.sys");
+    /// # const LEAVES: &[u8] = include_bytes!("../../../drivers/bin/leaves-routine.sys");
+    /// use bench::{Bench, Profile, Value};
+    ///
+    /// # fn main() -> Result<(), bench::Error> {
+    /// let mut bench = Bench::new(Profile::Win11_24H2)?;
+    /// bench.load_bytes("sensor", SENSOR)?;
+    /// bench.process(r"C:\a.exe").create()?;
+    /// bench.finish_clean()?;
+    ///
+    /// let mut bench = Bench::new(Profile::Win11_24H2)?;
+    /// bench.set_value("leaves-routine", "Mode", Value::String("process".into()))?;
+    /// bench.load_bytes("leaves-routine", LEAVES)?;
+    /// let error = bench.finish_clean().unwrap_err();
+    /// assert!(error.to_string().contains("L-18 by leaves-routine: "), "{error}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Unclean`], [`Error::Stopped`].
+    pub fn finish_clean(&mut self) -> Result<(), Error> {
+        self.finish()?;
+        let who = |driver: Option<DriverId>| {
+            let service = driver.and_then(|driver| self.services.get(&driver));
+            service.map_or("a driver", String::as_str)
+        };
+        let findings = self.findings();
+        let findings = findings.iter().map(|it| format!("{} by {}: {}", it.rule, who(it.driver), it.message));
+        let leaks = self.leaks();
+        let leaks = leaks.iter().map(|it| format!("left behind by {}: {}", who(Some(it.driver)), it.what));
+        let wrong: Vec<_> = findings.chain(leaks).collect();
+        if wrong.is_empty() { Ok(()) } else { Err(Error::Unclean(wrong)) }
     }
 }

@@ -2,12 +2,14 @@
 
 use core::fmt;
 
-use event::{DriverId, Stop};
+use event::{DriverId, Stop, StopKind};
 use host::BenchError;
-use nt_abi::NTSTATUS;
+use nt_abi::{BugCheckCode, NTSTATUS};
 
 /// Something that did not work, as Windows would say it to the program that asked.
-#[derive(Debug, thiserror::Error)]
+///
+/// Its `Debug` is its `Display`: what a test that returns it prints is a sentence.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A driver refused the creation of a process.
@@ -22,11 +24,29 @@ pub enum Error {
         status: NTSTATUS,
     },
     /// The machine has stopped, now or before: a bug check, a hang, the end of the drivers' process.
-    #[error("the machine has stopped: {}", .0.message)]
+    #[error("the machine has stopped{}: {}", with_code(.0), .0.message)]
     Stopped(Box<Stop<'static>>),
+    /// Drivers broke rules, or left something behind: a line for each. Only [`Bench::finish_clean`](crate::Bench::finish_clean)
+    /// says so.
+    #[error("the drivers did something wrong:{}", .0.iter().map(|line| format!("\n  {line}")).collect::<String>())]
+    Unclean(Vec<String>),
     /// The host could not be started, a driver was not loaded or unloaded, a value was not written.
     #[error(transparent)]
     Host(BenchError),
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The bug check of a stop, where it is one.
+fn with_code(stop: &Stop<'_>) -> String {
+    match stop.kind {
+        StopKind::BugCheck => format!(" with bug check {}", BugCheckCode(stop.code)),
+        _ => String::new(),
+    }
 }
 
 impl Error {
@@ -40,7 +60,7 @@ impl Error {
                 | BenchError::Load { status, .. }
                 | BenchError::Unload { status, .. },
             ) => Some(*status),
-            Self::Host(_) | Self::Stopped(_) => None,
+            Self::Host(_) | Self::Stopped(_) | Self::Unclean(_) => None,
         }
     }
 

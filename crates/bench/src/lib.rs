@@ -34,8 +34,8 @@
 //!
 //! let passed = bench.process(r"C:\Windows\System32\cmd.exe").command_line("cmd /c dir").parent(&shell).create()?;
 //! bench.exit_process(&passed, bench::STATUS_SUCCESS)?;
-//! bench.finish()?;
-//! assert!(bench.leaks().is_empty());
+//! // No rule was broken, and nothing is left behind.
+//! bench.finish_clean()?;
 //! # Ok(())
 //! # }
 //! ```
@@ -54,6 +54,8 @@
 //! let stop = error.stop().expect("the machine has stopped");
 //! assert_eq!(stop.kind, StopKind::BugCheck);
 //! assert_eq!(stop.stack[0].module.as_deref(), Some("bsod.sys"));
+//! // What a test prints that returns the error with `?`.
+//! assert!(format!("{error:?}").contains("stopped with bug check 0x0000003B (SYSTEM_SERVICE_EXCEPTION): "));
 //! # Ok(())
 //! # }
 //! ```

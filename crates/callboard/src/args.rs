@@ -14,7 +14,8 @@ use crate::test::Test;
 const EXIT_CODES: &str = "\
 Exit codes:
   0-255  of `run`: the command's own exit code, or 128 + the signal that killed it
-  1      of `test`: a scenario failed; of `replay` and `events`: a recording is damaged, what could be read was told
+  1      of `test`: a scenario failed; of `exports`: no name is like that; of `replay` and `events`: a recording is damaged,
+         what could be read was told
   2      the command line makes no sense, or a file is no scenario or recording
   120    a driver stopped the machine: bug check, hang, missing routine called
   121    a driver's file cannot be read, is no x64 driver, or cannot be loaded
@@ -34,9 +35,12 @@ Examples:
 
 Exit codes:
   0    nothing was found
+  2    the command line makes no sense
   120  the driver stopped the machine: bug check, hang
+  121  the driver's file cannot be read, or is no x64 driver
   122  DriverEntry returned an error under every seed
-  124  there were findings";
+  124  there were findings
+  125  callboard itself failed";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -213,7 +217,7 @@ pub(crate) struct Profiles {
 /// List the rules that drivers are held to, or explain one: why it is a rule, what Windows does, how it is found.
 #[derive(Debug, Args)]
 pub(crate) struct Rules {
-    /// Show the pages of these, such as L-06
+    /// Show the pages of these, such as L-06, which may also be written l6
     #[arg(value_name = "RULE")]
     pub(crate) rules: Vec<String>,
 

@@ -48,12 +48,7 @@ pub(crate) fn named(paths: &[PathBuf]) -> Result<Vec<DriverFile>, Failure> {
     }
     let mut files: Vec<DriverFile> = Vec::new();
     for path in paths {
-        let mut file = DriverFile::read(path).map_err(|failure| match path.exists() {
-            true => failure,
-            false => {
-                Failure::new(failure.code, format_args!("{failure}; the command to run goes after `--`"))
-            }
-        })?;
+        let mut file = DriverFile::read(path)?;
         if let Err(error) = file.parse()?.require_driver() {
             return Err(Failure::new(exit::BAD_DRIVER, format_args!("{}: {error}", path.display())));
         }

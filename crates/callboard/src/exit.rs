@@ -7,6 +7,8 @@
 pub const SUCCESS: u8 = 0;
 /// Of `test`: a scenario failed.
 pub const TESTS_FAILED: u8 = 1;
+/// Of `exports`: there is no such name.
+pub const NO_SUCH_NAME: u8 = 1;
 /// Of `replay` and `events`: a recording is damaged; what could be read of it was told.
 pub const DAMAGED: u8 = 1;
 /// The command line makes no sense, or a file that `test` is given is no scenario, or one that `replay` is given no

@@ -7,7 +7,7 @@ use callboard::exports::{self, Export, Kind};
 use serde::Serialize;
 
 use crate::args::{Exports, Listing};
-use crate::{Outcome, json, written};
+use crate::{Failure, Outcome, json, written};
 
 /// An export as programs read it.
 #[derive(Serialize)]
@@ -39,13 +39,41 @@ pub(crate) fn exports(arguments: &Exports) -> Outcome {
             wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()))
         })
         .collect();
-    match arguments.format {
+    let code = match arguments.format {
         Listing::Json => {
             let entries: Vec<_> = listed.iter().map(|export| entry(export)).collect();
-            json(&entries)
+            json(&entries)?
         }
-        Listing::Human => human(&listed).map_err(written).map(|()| exit::SUCCESS),
+        Listing::Human if listed.is_empty() => exit::SUCCESS,
+        Listing::Human => human(&listed).map_err(written).map(|()| exit::SUCCESS)?,
+    };
+    if listed.is_empty() {
+        return Err(nothing(arguments));
     }
+    Ok(code)
+}
+
+/// How many names are shown in place of those that there are not.
+const NEAREST: usize = 3;
+
+/// No name was found: the nearest ones.
+fn nothing(arguments: &Exports) -> Failure {
+    let mut alike: Vec<(f64, &str)> = Vec::new();
+    for export in exports::sorted() {
+        let name = export.name.to_lowercase();
+        let likeness =
+            |wanted: &String| strsim::normalized_damerau_levenshtein(&wanted.to_lowercase(), &name);
+        let best = arguments.names.iter().map(likeness).fold(0.0, f64::max);
+        if !alike.iter().any(|(_, known)| *known == export.name) {
+            alike.push((best, export.name));
+        }
+    }
+    alike.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let nearest: Vec<_> = alike.iter().take(NEAREST).map(|(_, name)| *name).collect();
+    let wanted = arguments.names.join("` or `");
+    let of = arguments.os.map(|profile| format!(" of {}", profile.name())).unwrap_or_default();
+    let message = format!("no name{of} contains `{wanted}`; nearest of all: {}", nearest.join(", "));
+    Failure::new(exit::NO_SUCH_NAME, message)
 }
 
 fn entry(export: &'static Export) -> Entry<'static> {
@@ -68,22 +96,30 @@ fn human(listed: &[&Export]) -> std::io::Result<()> {
     let bold = anstyle::Style::new().bold();
     let faint = anstyle::Style::new().dimmed();
     let width = listed.iter().map(|export| export.name.len()).max().unwrap_or(0).min(44);
+    let widest =
+        |of: &dyn Fn(&Export) -> String| listed.iter().map(|export| of(export).len()).max().unwrap_or(0);
+    let since_width = widest(&|export| export.since.to_string());
+    let irql_width = widest(&irql);
     let mut module = "";
     for export in listed {
         if export.module != module {
             module = export.module;
             writeln!(out, "{bold}{module}{bold:#}")?;
         }
-        let irql = match export.kind {
-            Kind::Code => export.irql.to_string(),
-            Kind::Data => "variable".to_owned(),
-        };
-        let since = export.since.to_string();
+        let (irql, since) = (irql(export), export.since.to_string());
         writeln!(
             out,
-            "  {:width$}  {faint}{irql:<17}  {since:<26}{faint:#}  {}",
+            "  {:width$}  {faint}{irql:<irql_width$}  {since:<since_width$}{faint:#}  {}",
             export.name, export.summary
         )?;
     }
     writeln!(out, "{} names", listed.len())
+}
+
+/// Where it may be called, for people.
+fn irql(export: &Export) -> String {
+    match export.kind {
+        Kind::Code => export.irql.to_string(),
+        Kind::Data => "variable".to_owned(),
+    }
 }

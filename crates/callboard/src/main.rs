@@ -79,21 +79,35 @@ fn refuse(error: &clap::Error) -> ! {
     let forgotten = error.kind() == clap::error::ErrorKind::MissingRequiredArgument
         && words.get(1).is_some_and(|word| word == "run")
         && !words.iter().any(|word| word == "--");
-    if forgotten
-        && let Some(last) = words
-            .get(2..)
-            .and_then(|rest| rest.iter().rev().find(|word| !word.to_string_lossy().starts_with('-')))
-    {
+    let words: Vec<_> = words.iter().skip(2).map(|word| word.to_string_lossy()).collect();
+    if forgotten && let Some(meant) = meant(&words) {
         // Nobody can be told that the standard error is closed.
         let _ = error.print();
-        let _ = writeln!(
-            anstream::stderr(),
-            "\nThe command to run goes after `--`: callboard run -- {}",
-            last.to_string_lossy()
-        );
+        let _ = writeln!(anstream::stderr(), "\nThe command to run goes after `--`: callboard run {meant}");
         std::process::exit(error.exit_code());
     }
     error.exit()
+}
+
+/// What was most likely meant by the words behind `run`, without its options: drivers, and a command.
+fn meant(words: &[std::borrow::Cow<'_, str>]) -> Option<String> {
+    let is_driver = |word: &str| word.to_lowercase().ends_with(".sys");
+    let behind = words.iter().rposition(|word| is_driver(word)).map_or(0, |last| last + 1);
+    let drivers = words.iter().filter(|word| is_driver(word)).map(|word| format!("{word} "));
+    let rest = &words[behind..];
+    let is_option = |word: &str| word.starts_with('-');
+    // Behind an option may stand its value: then only the last word is surely one of the command.
+    let command = if words.iter().any(|word| is_option(word)) {
+        rest.iter().rev().find(|word| !is_option(word)).map(ToString::to_string)
+    } else {
+        Some(rest.join(" ")).filter(|command| !command.is_empty())
+    };
+    let drivers: String = drivers.collect();
+    match command {
+        Some(command) => Some(format!("{drivers}-- {command}")),
+        None if drivers.is_empty() => None,
+        None => Some(format!("{drivers}-- COMMAND")),
+    }
 }
 
 fn man(command: Option<&str>) -> Outcome {

@@ -48,10 +48,17 @@ pub(crate) fn rules(arguments: &Rules) -> Outcome {
 }
 
 fn find(id: &str) -> Result<&'static Rule, Failure> {
-    by_id(id).ok_or_else(|| {
+    by_id(id).or_else(|| by_id(&canonical(id))).ok_or_else(|| {
         let known: Vec<_> = RULES.iter().map(|rule| rule.id).collect();
         Failure::new(exit::USAGE, format_args!("there is no rule {id}; there are {}", known.join(", ")))
     })
+}
+
+/// An id as it is written: `L-06` for `l6`.
+fn canonical(id: &str) -> String {
+    let letters = id.trim_end_matches(|c: char| c.is_ascii_digit());
+    let digits = &id[letters.len()..];
+    format!("{}-{digits:0>2}", letters.trim_end_matches('-').to_uppercase())
 }
 
 fn table(rules: &[&Rule]) -> std::io::Result<()> {

@@ -1,5 +1,7 @@
 //! `callboard run`: a command on this machine, its life told to drivers.
 
+use std::path::{Path, PathBuf};
+
 use callboard::host::{self, Bench, BenchError, BenchOptions};
 use callboard::live::{self, LiveError};
 use callboard::report::{SinkError, Summary};
@@ -11,12 +13,13 @@ use nt_abi::{
 
 use crate::args::{BenchArguments, Run};
 use crate::drivers::{self, DriverFile};
+use crate::setting::TYPES;
 use crate::sinks::{self, Stream};
 use crate::{Failure, Outcome};
 
 /// Runs it, and says with which exit code to end.
 pub(crate) fn run(run: &Run) -> Outcome {
-    let drivers = drivers::named(&run.drivers)?;
+    let drivers = drivers::named(&run.drivers).map_err(|failure| with_hint(failure, &run.drivers))?;
     check_settings(&run.bench, &drivers)?;
     let mut summary = Summary::new();
     let mut outputs = sinks::sinks(&run.output, Stream::Live)?;
@@ -66,6 +69,18 @@ pub(crate) fn run(run: &Run) -> Outcome {
     })
 }
 
+/// A word that is no driver may be one of the command.
+fn with_hint(failure: Failure, named: &[PathBuf]) -> Failure {
+    let driver =
+        |path: &Path| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("sys"));
+    match named.iter().find(|path| !path.exists()) {
+        Some(path) if !driver(path) => {
+            Failure::new(failure.code, format_args!("{failure}; the command to run goes after `--`"))
+        }
+        _ => failure,
+    }
+}
+
 /// The machine that the arguments ask for.
 pub(crate) fn options(arguments: &BenchArguments) -> Result<BenchOptions, Failure> {
     let mut options = BenchOptions::new(arguments.profile.os);
@@ -87,11 +102,19 @@ pub(crate) fn check_settings(arguments: &BenchArguments, drivers: &[DriverFile])
         let Some(service) = &setting.service else { continue };
         if !drivers.iter().any(|driver| driver.service.eq_ignore_ascii_case(service)) {
             let services: Vec<_> = drivers.iter().map(|driver| driver.service.as_str()).collect();
-            let known = services.join(", ");
-            return Err(Failure::new(
-                exit::USAGE,
-                format_args!("--set: no driver is named {service}; there are {known}"),
-            ));
+            let known = match services.as_slice() {
+                [one] => format!("there is only {one}"),
+                many => format!("there are {}", many.join(", ")),
+            };
+            let none = format!("no driver is named {service}; {known}");
+            let message = match setting.name_or_type() {
+                Some(word) => format!(
+                    "--set {service}:{word}: there is no type `{word}`, only {}; or, if {service} is to be a driver: {none}",
+                    TYPES.join(", ")
+                ),
+                None => format!("--set: {none}"),
+            };
+            return Err(Failure::new(exit::USAGE, message));
         }
     }
     Ok(())

@@ -11,6 +11,18 @@ pub(crate) struct Setting {
     pub(crate) service: Option<String>,
     pub(crate) name: String,
     pub(crate) value: Value<'static>,
+    /// Whether its type was written.
+    typed: bool,
+}
+
+/// The types that a value can have.
+pub(crate) const TYPES: [&str; 6] = ["sz", "expand", "multi", "dword", "qword", "binary"];
+
+impl Setting {
+    /// The name, where it may have been meant as the type: in `Deny:strnig=x`.
+    pub(crate) fn name_or_type(&self) -> Option<&str> {
+        (self.service.is_some() && !self.typed).then_some(&self.name)
+    }
 }
 
 impl FromStr for Setting {
@@ -20,22 +32,19 @@ impl FromStr for Setting {
         let (left, value) = text.split_once('=').ok_or("there is no `=`: write NAME=VALUE")?;
         let parts: Vec<&str> = left.split(':').collect();
         let (service, name, kind) = match *parts {
-            [name] => (None, name, "sz"),
+            [name] => (None, name, None),
             // Two parts may be either; what is no type is a service.
-            [name, kind] if is_type(kind) => (None, name, kind),
-            [service, name] => (Some(service), name, "sz"),
-            [service, name, kind] => (Some(service), name, kind),
+            [name, kind] if TYPES.contains(&kind) => (None, name, Some(kind)),
+            [service, name] => (Some(service), name, None),
+            [service, name, kind] => (Some(service), name, Some(kind)),
             _ => return Err("too many `:`: write [SERVICE:]NAME[:TYPE]=VALUE".into()),
         };
         if name.is_empty() {
             return Err("the value has no name".into());
         }
-        Ok(Self { service: service.map(Into::into), name: name.into(), value: typed(kind, value)? })
+        let value = typed(kind.unwrap_or("sz"), value)?;
+        Ok(Self { service: service.map(Into::into), name: name.into(), value, typed: kind.is_some() })
     }
-}
-
-fn is_type(text: &str) -> bool {
-    ["sz", "expand", "multi", "dword", "qword", "binary"].contains(&text)
 }
 
 fn typed(kind: &str, text: &str) -> Result<Value<'static>, String> {
@@ -80,16 +89,17 @@ mod tests {
     #[test]
     fn parts_and_types() {
         let text = |text: &str| Value::String(text.to_owned().into());
-        assert_eq!(read("Deny=*/a"), Setting { service: None, name: "Deny".into(), value: text("*/a") });
-        assert_eq!(
-            read("edr:Deny=a=b:c"),
-            Setting { service: Some("edr".into()), name: "Deny".into(), value: text("a=b:c") }
-        );
+        let setting = |service: Option<&str>, name: &str, value, typed| Setting {
+            service: service.map(Into::into),
+            name: name.into(),
+            value,
+            typed,
+        };
+        assert_eq!(read("Deny=*/a"), setting(None, "Deny", text("*/a"), false));
+        assert_eq!(read("edr:Deny=a=b:c"), setting(Some("edr"), "Deny", text("a=b:c"), false));
+        assert_eq!(read("Deny:bogus=x").name_or_type(), Some("bogus"));
         assert_eq!(read("Mode:dword=0x10").value, Value::Dword(16));
-        assert_eq!(
-            read("b:Mode:qword=7"),
-            Setting { service: Some("b".into()), name: "Mode".into(), value: Value::Qword(7) }
-        );
+        assert_eq!(read("b:Mode:qword=7"), setting(Some("b"), "Mode", Value::Qword(7), true));
         assert_eq!(read("L:multi=a;b;").value, Value::MultiString(vec!["a".into(), "b".into()]));
         assert_eq!(read("B:binary=00ff").value, Value::Binary(vec![0, 255].into()));
     }

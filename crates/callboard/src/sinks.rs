@@ -56,7 +56,7 @@ pub(crate) fn sinks(arguments: &OutputArguments, stream: Stream) -> Result<Fanou
         },
         (Some(path), _) => {
             let file = LineFile::create(path).map_err(|error| {
-                Failure::new(exit::FAILED, format_args!("cannot create {}: {error}", path.display()))
+                Failure::new(exit::USAGE, format_args!("cannot create {}: {error}", path.display()))
             })?;
             let name = path.display().to_string();
             match format(arguments) {

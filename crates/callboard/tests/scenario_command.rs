@@ -104,7 +104,7 @@ fn a_stop_fails_its_own_scenario_only() {
             "BAD FILE",
             "wrong.toml:4:1: unknown key `creat`",
             "help: did you mean `create`?",
-            "1 not understood",
+            "1 file not understood",
             "1 skipped",
         ],
     );
@@ -138,7 +138,7 @@ fn a_filter_chooses_by_name_or_file() {
     let run = test(&["*.toml", "--list", "-E", "refused, another", "-E", "profil"]);
     holds(&run, 0, &["edr.toml", "profiles.toml"]);
     assert_eq!(run.stdout.lines().count(), 3, "{}", run.stdout);
-    holds(&test(&["edr.toml", "--list", "-E", "one child", "--exact"]), 2, &["matches the filter"]);
+    holds(&test(&["edr.toml", "--list", "-E", "one child", "--exact"]), 2, &["does not match the filter"]);
     holds(
         &test(&["edr.toml", "--list", "-E", "one child is refused, another passes", "--exact"]),
         0,
@@ -191,6 +191,44 @@ fn the_starter_runs_green_and_is_never_written_over() {
     holds(&test_in(directory.path(), &["--init"]), 2, &["is there already"]);
     holds(&test_in(directory.path(), &["--init", "other.toml"]), 0, &["other.toml"]);
     holds(&test_in(directory.path(), &["*.toml"]), 0, &["2 passed"]);
+    // What the file says of itself is true, and so is what needs no name.
+    let text = |name: &str| std::fs::read_to_string(directory.path().join(name)).unwrap();
+    assert!(text("scenario.toml").contains("`callboard test scenario.toml`"));
+    assert!(text("other.toml").contains("`callboard test other.toml`"));
+    holds(&test_in(directory.path(), &[]), 0, &["scenario.toml", "1 passed"]);
+}
+
+#[test]
+fn what_cannot_be_written_is_said_before_anything_runs() {
+    let run = test(&["edr.toml", "--junit", "/nonexist/x.xml"]);
+    holds(&run, 2, &["cannot write /nonexist/x.xml"]);
+    assert!(!run.stdout.contains("PASS"), "{}", run.stdout);
+    holds(&test(&["--init", "nonexist/bar.toml"]), 2, &["cannot write nonexist/bar.toml"]);
+}
+
+#[test]
+fn results_of_one_file_come_in_the_order_of_its_profiles() {
+    let directory = tempfile::tempdir().unwrap();
+    let profiles = ["win10-22h2", "win7-sp1", "win11-24h2", "win8.1"];
+    let text = format!("profiles = {profiles:?}\n[[driver]]\nfile = \"builtin:sensor\"\n");
+    std::fs::write(directory.path().join("a.toml"), text).unwrap();
+    let run = test_in(directory.path(), &["a.toml", "-j4"]);
+    holds(&run, 0, &["4 passed"]);
+    let places: Vec<_> = profiles.iter().map(|name| run.stdout.find(&format!("a.toml {name} "))).collect();
+    assert!(places.is_sorted() && places[0].is_some(), "{}", run.stdout);
+}
+
+#[test]
+fn a_difference_has_the_colours_of_git() {
+    let output = callboard()
+        .current_dir(scenarios())
+        .env("CLICOLOR_FORCE", "1")
+        .args(["test", "let-pass.toml"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("\u{1b}[31m    - STATUS_ACCESS_DENIED by sensor"), "{text:?}");
+    assert!(text.contains("\u{1b}[32m    + STATUS_SUCCESS"), "{text:?}");
 }
 
 #[test]
@@ -210,11 +248,14 @@ fn files_that_are_not_there() {
 }
 
 #[test]
-fn a_driver_that_is_not_there_fails_its_scenario() {
+fn a_driver_that_is_not_there_makes_its_scenario_a_bad_file() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("a.toml");
-    std::fs::write(&path, "[[driver]]\nfile = \"edr.sys\"\n").unwrap();
-    holds(&test_in(directory.path(), &["a.toml"]), 1, &["a.toml:2:8: load edr", "edr.sys", "No such file"]);
+    let sub = directory.path().join("sub");
+    std::fs::create_dir(&sub).unwrap();
+    std::fs::write(sub.join("miss.toml"), "[[driver]]\nfile = \"edr.sys\"\n").unwrap();
+    let run = test_in(directory.path(), &["sub"]);
+    let says = "sub/miss.toml:2:8: cannot read sub/edr.sys (relative to sub/miss.toml): No such file";
+    holds(&run, 2, &["BAD FILE", says, "no scenario was run, 1 file not understood"]);
 }
 
 #[test]

@@ -78,7 +78,7 @@ impl<'a> Machine<'a> {
             return Some(format!("create {}", create.name.as_str()));
         }
         if let Some(map) = &step.map {
-            let image = map.image.as_deref().unwrap_or("an image without a name");
+            let image = map.image.as_deref().map_or("an image without a name", String::as_str);
             return Some(format!("map {image} in {}", map.process.as_str()));
         }
         let one = |verb: &str, what: &str| Some(format!("{verb} {what}"));
@@ -241,7 +241,7 @@ impl<'a> Machine<'a> {
         let creator = self.maybe(create.creator.as_ref())?;
         let first_thread_by = self.maybe(create.first_thread_by.as_ref())?;
         let clone_of = self.maybe(create.clone_of.as_ref())?;
-        let mut builder = self.bench.process(create.image.as_deref().unwrap_or_default());
+        let mut builder = self.bench.process(create.image.as_deref().map_or("", String::as_str));
         if create.image.is_none() && clone_of.is_none() {
             builder = builder.without_name();
         }
@@ -324,7 +324,7 @@ impl<'a> Machine<'a> {
     }
 
     fn map(&mut self, map: &file::Map) -> Acted {
-        let path = map.image.as_deref().unwrap_or_default();
+        let path = map.image.as_deref().map_or("", String::as_str);
         let result = if map.process.as_str() == KERNEL {
             let mut builder = self.bench.kernel_image(path);
             if map.image.is_none() {

@@ -52,8 +52,14 @@ pub(crate) fn driver(
 ) -> Vec<Failure> {
     let title = format!("load {}", resolve::driver_name(driver));
     let of = Of { step: &title, span: driver.file.span(), from };
+    let records = machine.bench.records();
+    let told = || story::tell(&machine.names, records, from, records.len());
     if machine.bench.stop().is_some() {
-        return stop(machine, &of, None).into_iter().collect();
+        let mut failures: Vec<_> = stop(machine, &of, None).into_iter().collect();
+        if let Some(first) = failures.first_mut() {
+            tell(first, told());
+        }
+        return failures;
     }
     let expected = driver.status.as_ref().map_or(STATUS_SUCCESS, |status| status.0);
     if answer.status == Some(expected) {
@@ -66,7 +72,7 @@ pub(crate) fn driver(
         DiffLine::Unexpected(answer.status.map_or_else(|| "no status".into(), written)),
     ];
     failure.help.extend(answer.why.clone());
-    failure.story = story::tell(&machine.names, machine.bench.records(), from, machine.bench.records().len());
+    tell(&mut failure, told());
     vec![failure]
 }
 
@@ -86,9 +92,20 @@ pub(crate) fn step(machine: &Machine<'_>, step: &Step, answer: &Answer, of: &Of<
     }
     let records = machine.bench.records();
     if let Some(first) = failures.first_mut() {
-        first.story = story::tell(&machine.names, records, of.from, records.len());
+        tell(first, story::tell(&machine.names, records, of.from, records.len()));
     }
     failures
+}
+
+/// Adds what happened to a failure, but for what it says already: nothing is read twice.
+fn tell(failure: &mut Failure, story: Vec<String>) {
+    let in_diff = |told: &str| {
+        failure.diff.iter().any(|line| matches!(line, DiffLine::Unexpected(line) if line == told))
+    };
+    failure.story =
+        story.into_iter().filter(|line| !line.strip_prefix(story::FINDING).is_some_and(in_diff)).collect();
+    let story = &failure.story;
+    failure.help.retain(|help| !story.iter().any(|line| line.strip_prefix(story::FINDING) == Some(help)));
 }
 
 /// What holds at the end.
@@ -114,8 +131,11 @@ pub(crate) fn ending(machine: &Machine<'_>, from: usize) -> Vec<Failure> {
             failure.span = None;
         }
     }
+    // A stop that came before the end is what there is to tell.
+    let stopped = records.iter().position(|record| matches!(record.body, Body::Stop(_)));
+    let from = stopped.unwrap_or(from).min(from);
     if let Some(first) = failures.first_mut() {
-        first.story = story::tell(&machine.names, records, from, records.len());
+        tell(first, story::tell(&machine.names, records, from, records.len()));
     }
     failures
 }
@@ -139,7 +159,8 @@ fn status(
         None => written(status),
     };
     let message = match (expected.is_success(), actual.is_success()) {
-        (false, true) => "it was let pass",
+        (false, true) if step.create.is_some() => "it was let pass",
+        (false, true) => "it succeeded",
         (true, false) if answer.by.is_some() => "it was refused",
         (true, false) => "it failed",
         _ if actual == nt_abi::STATUS_PENDING => "it is still pending",
@@ -189,10 +210,11 @@ fn evidence(machine: &Machine<'_>, expect: &Expect, of: &Of<'_>) -> Vec<Failure>
     let mut failures = Vec::new();
     if let Some(expected) = &expect.notices {
         let actual = story::notices(&machine.names, records, of.from, records.len());
-        if !diff::all_like(expected, &actual) {
+        let wanted = texts(expected);
+        if !diff::all_like(&wanted, &actual) {
             let mut failure = of.failure(Some(expected.span()), "drivers were told something else");
-            failure.diff = diff::lines(expected, &actual, false, like);
-            failure.help = explain::notices(machine, expected, &actual);
+            failure.diff = diff::lines(&wanted, &actual, false, like);
+            failure.help = explain::notices(&wanted, &actual, &failure.diff);
             failures.push(failure);
         }
     }
@@ -239,6 +261,11 @@ fn evidence(machine: &Machine<'_>, expect: &Expect, of: &Of<'_>) -> Vec<Failure>
     failures
 }
 
+/// Lines without their places.
+fn texts(lines: &[At<String>]) -> Vec<String> {
+    lines.iter().map(|line| line.to_string()).collect()
+}
+
 /// Patterns in order, with any lines between.
 fn debug(expected: &[At<Pattern>], printed: &[String], of: &Of<'_>) -> Option<Failure> {
     let mut rest = printed;
@@ -262,10 +289,11 @@ fn debug(expected: &[At<Pattern>], printed: &[String], of: &Of<'_>) -> Option<Fa
 
 fn findings(
     machine: &Machine<'_>,
-    expected: &At<Vec<String>>,
+    expected: &At<Vec<At<String>>>,
     seen: &[Record<'static>],
     of: &Of<'_>,
 ) -> Option<Failure> {
+    let mut wanted = texts(expected);
     let found: Vec<_> = seen
         .iter()
         .filter_map(|record| match &record.body {
@@ -275,18 +303,16 @@ fn findings(
         .collect();
     let rules: BTreeSet<String> = found.iter().map(|finding| finding.rule.to_string()).collect();
     let all =
-        expected.iter().filter(|rule| *rule != "*").all(|rule| rules.iter().any(|found| like(rule, found)))
-            && rules.iter().all(|found| expected.iter().any(|rule| like(rule, found)));
+        wanted.iter().filter(|rule| *rule != "*").all(|rule| rules.iter().any(|found| like(rule, found)))
+            && rules.iter().all(|found| wanted.iter().any(|rule| like(rule, found)));
     if all {
         return None;
     }
-    let mut wanted: Vec<String> = expected.iter().cloned().collect();
     wanted.sort();
     let rules: Vec<String> = rules.into_iter().collect();
     let mut failure = of.failure(Some(expected.span()), "drivers broke other rules");
     failure.diff = diff::lines(&wanted, &rules, false, like);
-    for finding in
-        found.iter().filter(|finding| !expected.iter().any(|rule| like(rule, &finding.rule))).take(5)
+    for finding in found.iter().filter(|finding| !wanted.iter().any(|rule| like(rule, &finding.rule))).take(5)
     {
         failure.help.push(explain::finding(&machine.names, finding));
     }
@@ -346,7 +372,7 @@ fn stop(machine: &Machine<'_>, of: &Of<'_>, expected: Option<(Range<usize>, Stop
     failure.diff.extend(table.as_ref().map(|table| DiffLine::Missing(explain::stop_table(table))));
     if let Some(stop) = actual {
         failure.diff.push(DiffLine::Unexpected(explain::stop(&machine.names, stop)));
-        failure.help = explain::stopped(stop, table.is_none());
+        failure.help = explain::stopped(stop, table.is_none()).into_iter().collect();
     }
     Some(failure)
 }

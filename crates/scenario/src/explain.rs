@@ -8,8 +8,9 @@ use nt_abi::BugCheckCode;
 use crate::Scenario;
 use crate::act::{Answer, Machine};
 use crate::check::{Of, written};
+use crate::diff;
 use crate::file::{Expect, Pattern, Step, StopKindName, StopTable};
-use crate::outcome::Failure;
+use crate::outcome::{DiffLine, Failure};
 use crate::story::{self, Names, plain};
 use crate::suggest;
 
@@ -128,22 +129,34 @@ fn not_asked(records: &[Record<'static>], driver: &str, id: DriverId) -> String 
 }
 
 /// What to do about other notices.
-pub(crate) fn notices(machine: &Machine<'_>, expected: &[String], actual: &[String]) -> Vec<String> {
-    let mut help = Vec::new();
+pub(crate) fn notices(expected: &[String], actual: &[String], difference: &[DiffLine]) -> Vec<String> {
     if actual.is_empty() {
-        help.push(
+        return vec![
             "no routine was called: look at whether the driver registers one, and with which status".into(),
-        );
-    } else if expected.iter().any(|line| !line.contains(": ") && line != crate::diff::ANY_LINES) {
-        let driver = machine.scenario.file.driver.first().map(|driver| crate::resolve::driver_name(driver));
-        help.push(format!(
-            "a line begins with the driver: `{}: create NAME`; `...` is any lines, `*` any text",
-            driver.unwrap_or_else(|| "edr".into())
-        ));
-    } else {
-        help.push(
+        ];
+    }
+    if !expected.iter().any(|line| line == diff::ANY_LINES) {
+        return vec![
             "if what happened is right, copy the lines of `+`; a line `...` stands for any lines".into(),
-        );
+        ];
+    }
+    // Other lines may stand between: the whole of them is no answer to a line that is not there.
+    let missing = difference.iter().filter_map(|line| match line {
+        DiffLine::Missing(line) => Some(line),
+        _ => None,
+    });
+    let help = |wanted: &String| {
+        if actual.iter().any(|line| diff::like(wanted, line)) {
+            return format!("`{wanted}` is there, but not at this place: the order counts");
+        }
+        match suggest::nearest(wanted, actual.iter().map(String::as_str)) {
+            Some(line) => format!("no line is like `{wanted}`; nearest: `{line}`"),
+            None => format!("no line is like `{wanted}`"),
+        }
+    };
+    let help: Vec<_> = missing.take(3).map(help).collect();
+    if help.is_empty() {
+        return vec!["every line is there, but others stand between: `...` goes where any may".into()];
     }
     help
 }
@@ -168,7 +181,8 @@ pub(crate) fn finding(names: &Names, finding: &Finding<'_>) -> String {
     format!("{} by {}{place}: {}", finding.rule, names.of_driver(finding.driver), plain(&finding.message))
 }
 
-fn place(frame: &event::Frame<'_>) -> String {
+/// Where a frame of a stack is.
+pub(crate) fn place(frame: &event::Frame<'_>) -> String {
     match (&frame.module, &frame.symbol) {
         (Some(module), Some(symbol)) => format!("{}!{}", plain(module), plain(symbol)),
         (Some(module), None) => format!("{}+{:#x}", plain(module), frame.offset),
@@ -216,12 +230,8 @@ pub(crate) fn stop_table(table: &StopTable) -> String {
 }
 
 /// What to do about a stop.
-pub(crate) fn stopped(stop: &Stop<'_>, unexpected: bool) -> Vec<String> {
-    let mut help = vec![plain(&stop.message)];
-    for frame in stop.stack.iter().take(4) {
-        help.push(format!("at {}", place(frame)));
-    }
-    if unexpected {
+pub(crate) fn stopped(stop: &Stop<'_>, unexpected: bool) -> Option<String> {
+    unexpected.then(|| {
         let name = match stop.kind {
             StopKind::BugCheck => match BugCheckCode(stop.code).name() {
                 Some(name) => format!("\"{name}\""),
@@ -231,11 +241,8 @@ pub(crate) fn stopped(stop: &Stop<'_>, unexpected: bool) -> Vec<String> {
             StopKind::Unimplemented => "\"unimplemented\"".into(),
             StopKind::HostDied => "\"died\"".into(),
         };
-        help.push(format!(
-            "where the stop is what the scenario is about, write: expect = {{ stop = {name} }}"
-        ));
-    }
-    help
+        format!("where the stop is what the scenario is about, write: expect = {{ stop = {name} }}")
+    })
 }
 
 /// Bytes as lines of 16, as a debugger shows them.

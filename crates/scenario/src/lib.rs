@@ -23,6 +23,7 @@ mod run;
 mod schema;
 mod story;
 mod suggest;
+mod wording;
 
 pub use outcome::{DiffLine, Failure, Outcome};
 pub use parse::{ReadError, Scenario};

@@ -49,7 +49,28 @@ impl Scenario {
             let problem = Problem::new(valid..valid, "the file is not UTF-8").help("save it as UTF-8");
             ReadError::Bad(BadFile { path: path.to_owned(), text, problems: vec![problem] })
         })?;
-        Self::parse(path, text).map_err(ReadError::Bad)
+        let scenario = Self::parse(path, text).map_err(ReadError::Bad)?;
+        let problems = scenario.missing_drivers();
+        if problems.is_empty() {
+            return Ok(scenario);
+        }
+        Err(ReadError::Bad(BadFile { path: scenario.path, text: scenario.text, problems }))
+    }
+
+    /// The drivers whose files cannot be read; one that is skipped may wait for its driver.
+    fn missing_drivers(&self) -> Vec<Problem> {
+        if self.file.skip.is_some() {
+            return Vec::new();
+        }
+        let problem = |driver: &file::At<file::Driver>| {
+            let file = self.driver_path(driver)?;
+            let error = std::fs::File::open(&file).err()?;
+            let (file, path) = (file.display(), self.path.display());
+            let message = format!("cannot read {file} (relative to {path}): {error}");
+            let help = "build the driver, or write where its file is, as seen from the scenario's directory";
+            Some(Problem::new(driver.file.span(), message).help(help))
+        };
+        self.file.driver.iter().filter_map(problem).collect()
     }
 
     /// Understands the text of a file; names of drivers' files are relative to the directory of `path`.
@@ -81,7 +102,8 @@ impl Scenario {
     /// The Windows versions it is for, in the order of the file.
     pub fn profiles(&self) -> Vec<Profile> {
         match (&self.file.profiles, &self.file.profile) {
-            (Some(several), _) => several.iter().map(|profile| profile.0).collect(),
+            // Their names were looked at when the file was read.
+            (Some(several), _) => several.iter().filter_map(|name| name.parse().ok()).collect(),
             (None, Some(one)) => vec![one.0],
             (None, None) => vec![Profile::default()],
         }

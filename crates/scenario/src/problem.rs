@@ -38,7 +38,7 @@ impl Problem {
             Some((message, help)) => (message, Some(help.to_owned())),
             None => (error.message(), None),
         };
-        let help = help.or_else(|| about_names(message));
+        let help = help.or_else(|| about_names(message)).or_else(|| about_escapes(message));
         let message = match message.split_once(", expected ") {
             Some((before, _)) if message.starts_with("unknown field") => before,
             _ => message,
@@ -67,6 +67,12 @@ fn about_names(message: &str) -> Option<String> {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => format!("there are {}", known.join(", ")),
     })
+}
+
+/// Advice where a backslash was not meant as the beginning of an escape.
+fn about_escapes(message: &str) -> Option<String> {
+    let about = message.contains("escape");
+    about.then(|| "put it into single quotes, where a backslash is only a backslash: 'C:\\a.exe'".to_owned())
 }
 
 /// A file that is no scenario.

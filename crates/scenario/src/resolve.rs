@@ -6,9 +6,12 @@ use std::path::Path;
 
 use kernel::choices::{Choices, UnknownChoice};
 
-use crate::file::{At, Begin, Create, Driver, Expect, Map, Open, Pattern, Power, Scenario, Step};
+use nt_abi::Profile;
+
+use crate::file::{self, At, Begin, Create, Driver, Expect, Map, Open, Pattern, Power, Scenario, Step};
 use crate::problem::Problem;
 use crate::suggest;
+use crate::wording;
 
 /// How drivers begin that are not in a file.
 pub(crate) const BUILT_IN: &str = "builtin:";
@@ -46,6 +49,10 @@ pub(crate) fn check(file: &Scenario) -> Vec<Problem> {
     }
     if let Some(expect) = &file.expect {
         names.expect(expect, Of::Nothing);
+    }
+    if names.problems.is_empty() && file.driver.is_empty() && file.step.is_empty() {
+        let help = "add a [[driver]] and a [[step]], or begin with `callboard test --init`";
+        names.say(0..0, "nothing happens in this scenario", help);
     }
     names.problems
 }
@@ -89,7 +96,10 @@ impl Names {
                 self.say(several.span(), "there is no profile", "name at least one, or leave `profiles` out");
             }
             for (index, profile) in several.iter().enumerate() {
-                if several[..index].iter().any(|other| other.0 == profile.0) {
+                if profile.parse::<Profile>().is_err() {
+                    let (message, help) = file::no_profile(profile);
+                    self.say(profile.span(), message, help);
+                } else if several[..index].iter().any(|other| **other == **profile) {
                     self.say(profile.span(), "this profile is there twice", "leave it out here");
                 }
             }
@@ -164,7 +174,7 @@ impl Names {
             self.process(&thread.process);
             self.maybe_process(thread.by.as_ref());
             if !self.threads.insert(thread.name.to_string()) {
-                self.say(thread.name.span(), "there is a thread of this name", "choose another name");
+                self.say(thread.name.span(), "there is already a thread of this name", "choose another name");
             }
         }
         if let Some(exit) = &step.exit_thread {
@@ -183,6 +193,7 @@ impl Names {
         }
         if let Some(unmap) = &step.unmap {
             self.process(&unmap.process);
+            self.path(Some(&unmap.image));
         }
         if let Some(Open::Table(table)) = step.open.as_deref() {
             self.maybe_process(table.by.as_ref());
@@ -222,7 +233,17 @@ impl Names {
         }
     }
 
+    /// A path that Windows could give.
+    fn path(&mut self, path: Option<&At<String>>) {
+        if let Some(path) = path
+            && let Some((message, help)) = wording::path(path)
+        {
+            self.say(path.span(), message, help);
+        }
+    }
+
     fn create(&mut self, create: &Create) {
+        self.path(create.image.as_ref());
         for process in [&create.parent, &create.creator, &create.first_thread_by, &create.clone_of] {
             self.maybe_process(process.as_ref());
         }
@@ -241,11 +262,17 @@ impl Names {
         if name == SHELL || name == KERNEL {
             self.say(create.name.span(), format!("`{name}` is always there"), "choose another name");
         } else if !self.processes.insert(name.to_owned()) {
-            self.say(create.name.span(), format!("there is a process `{name}`"), "choose another name");
+            self.say(
+                create.name.span(),
+                format!("there is already a process `{name}`"),
+                "choose another name",
+            );
         }
     }
 
     fn map(&mut self, map: &Map) {
+        self.path(map.image.as_ref());
+        self.path(map.file.as_ref());
         if map.process.as_str() != KERNEL {
             self.process(&map.process);
         }
@@ -297,6 +324,16 @@ impl Names {
         if let Some(pending) = &expect.pending {
             for name in pending.iter() {
                 self.request(name, pending.span());
+            }
+        }
+        for rule in expect.findings.as_deref().into_iter().flatten() {
+            if let Some((message, help)) = wording::rule(rule) {
+                self.say(rule.span(), message, help);
+            }
+        }
+        for line in expect.notices.as_deref().into_iter().flatten() {
+            if let Some((message, help)) = wording::notice(line, &self.drivers) {
+                self.say(line.span(), message, help);
             }
         }
         for pattern in [&expect.debug, &expect.no_debug].into_iter().flatten().flatten() {
@@ -372,7 +409,7 @@ impl Names {
             ("a request asks for one thing", "begin two requests, in two steps"),
         );
         if !self.requests.insert(begin.name.to_string()) {
-            self.say(begin.name.span(), "there is a request of this name", "choose another name");
+            self.say(begin.name.span(), "there is already a request of this name", "choose another name");
         }
     }
 
@@ -421,7 +458,7 @@ fn suggestion(wrong: &str, known: &[&str], otherwise: &str) -> String {
     match suggest::closest(wrong, known.iter().copied()) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None if known.is_empty() => otherwise.to_owned(),
-        None => format!("there are {}; {otherwise}", known.join(", ")),
+        None => format!("{}; {otherwise}", wording::there_is(known)),
     }
 }
 

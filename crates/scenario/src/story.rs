@@ -6,6 +6,8 @@ use event::{
     Body, DriverId, Event, EventKind, Family, Leak, LeakKind, Notification, ProcessId, Record, ThreadId,
 };
 
+use crate::explain;
+
 /// How the scenario calls what records have ids for.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
@@ -171,6 +173,10 @@ pub(crate) fn leak(names: &Names, leak: &Leak<'_>) -> String {
 
 /// How many lines of a step are told at most, from its beginning and its end.
 const SHOWN: usize = 24;
+/// How much of the stack of a stop is told.
+const FRAMES: usize = 4;
+/// How a finding is told.
+pub(crate) const FINDING: &str = "  finding ";
 
 /// What happened among records `from..to`, for people.
 pub(crate) fn tell(names: &Names, records: &[Record<'static>], from: usize, to: usize) -> Vec<String> {
@@ -186,7 +192,7 @@ pub(crate) fn tell(names: &Names, records: &[Record<'static>], from: usize, to: 
                 lines.push(format!("  {} prints: {}", names.of_driver(*driver), plain(text)));
             }
             Body::Finding(finding) => {
-                lines.push(format!("  finding {}: {}", finding.rule, plain(&finding.message)));
+                lines.push(format!("{FINDING}{}", explain::finding(names, finding)));
             }
             Body::Registration { driver, family, status, removed, .. } if status.0 != 0 => {
                 let what = if *removed { "removing" } else { "registering" };
@@ -198,7 +204,11 @@ pub(crate) fn tell(names: &Names, records: &[Record<'static>], from: usize, to: 
                 };
                 lines.push(format!("  {driver}: {what} the {family} routine failed: {status}"));
             }
-            Body::Stop(stop) => lines.push(format!("STOP: {}", plain(&stop.message))),
+            Body::Stop(stop) => {
+                lines.push(format!("STOP: {}", plain(&stop.message)));
+                let frames = stop.stack.iter().take(FRAMES);
+                lines.extend(frames.map(|frame| format!("  at {}", explain::place(frame))));
+            }
             Body::Leak(it) => lines.push(format!("left behind by {}", leak(names, it))),
             _ => {}
         }

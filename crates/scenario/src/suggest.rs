@@ -5,12 +5,17 @@ const ALIKE: f64 = 0.6;
 
 /// The known word that is most like a wrong one, when one is much like it.
 pub(crate) fn closest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    by_likeness(wrong, known).filter(|(alike, _)| *alike >= ALIKE).map(|(_, word)| word)
+}
+
+/// The line that is most like a wrong one, however little it is.
+pub(crate) fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    by_likeness(wrong, known).map(|(_, line)| line)
+}
+
+fn by_likeness<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<(f64, &'a str)> {
     let lower = wrong.to_lowercase();
-    known
-        .map(|word| (likeness(&lower, &word.to_lowercase()), word))
-        .filter(|(alike, _)| *alike >= ALIKE)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, word)| word)
+    known.map(|word| (likeness(&lower, &word.to_lowercase()), word)).max_by(|(a, _), (b, _)| a.total_cmp(b))
 }
 
 fn likeness(wrong: &str, known: &str) -> f64 {

@@ -138,6 +138,77 @@ fn every_mistake_has_a_place_and_advice() {
             "an odd number of hexadecimal digits",
             "a byte has two",
         ),
+        (
+            "[[step]]\ncreate = { name = \"a\", image = \"C:/w.exe\" }",
+            "a.toml:2:32",
+            "Windows never gives a path with `/`",
+            r"use `\`, within single quotes: 'C:\w.exe'",
+        ),
+        (
+            r"[[step]]
+create = { name = 'a', image = 'C:\Temp\\evil2.exe' }",
+            "a.toml:2:32",
+            "Windows never gives a path with",
+            "single quotes need no doubling",
+        ),
+        (
+            "[[step]]\ncreate = { name = \"a\", image = \"C:\\temp.exe\" }",
+            "a.toml:2:32",
+            "a control character",
+            "put it into single quotes",
+        ),
+        (
+            "[[step]]\nmap = { in = \"shell\", image = 'C:\\a.dll', file = 'C:/b.dll' }",
+            "a.toml:2:50",
+            "with `/`",
+            "single quotes",
+        ),
+        (
+            "[[step]]\ncreate = { name = \"a\", image = \"C:\\Windows\\a.exe\" }",
+            "a.toml:2:",
+            "escape",
+            "put it into single quotes",
+        ),
+        (
+            "[expect]\nfindings = [\"L-01\", \"L-99\"]",
+            "a.toml:2:21",
+            "there is no rule L-99",
+            "did you mean `L-",
+        ),
+        ("[expect]\nfindings = [\"Q*\"]", "a.toml:2:13", "there is no rule Q*", "`callboard rules`"),
+        (
+            "[[driver]]\nfile = \"edr.sys\"\n[expect]\nnotices = [\"...\", \"erd: create a\"]",
+            "a.toml:4:19",
+            "there is no driver `erd`",
+            "did you mean `edr`?",
+        ),
+        (
+            "[[driver]]\nfile = \"edr.sys\"\n[expect]\nnotices = [\"edr#2: creat a\"]",
+            "a.toml:4:12",
+            "no notice is of `creat`",
+            "did you mean `create`?",
+        ),
+        (
+            "[[driver]]\nfile = \"edr.sys\"\n[expect]\nnotices = [\"create a\"]",
+            "a.toml:4:12",
+            "no notice has such a line",
+            "`edr: create NAME`",
+        ),
+        ("profiles = [\"win7-sp1\", \"win12\"]", "a.toml:1:25", "there is no profile `win12`", "win11-24h2"),
+        ("", "a.toml:1:1", "nothing happens in this scenario", "--init"),
+        ("name = \"nothing\"", "a.toml:1:1", "nothing happens in this scenario", "--init"),
+        (
+            "[[step]]\ncreate = { name = \"w\", image = 'C:\\w' }\n[[step]]\ncreate = { name = \"w\", image = 'C:\\w' }",
+            "a.toml:4:19",
+            "there is already a process `w`",
+            "another name",
+        ),
+        (
+            "[[driver]]\nfile = \"builtin:sensor\"\n[[step]]\nunload = \"xyz\"",
+            "a.toml:4:10",
+            "there is no driver `xyz`",
+            "there is only `sensor`; add it",
+        ),
     ] {
         let text = error(body);
         assert!(text.starts_with(place), "{body}: {place}\n{text}");
@@ -148,6 +219,25 @@ fn every_mistake_has_a_place_and_advice() {
         );
         assert!(text.contains('^'), "{text}");
     }
+}
+
+#[test]
+fn what_windows_could_give_and_drivers_could_be_told_is_right() {
+    for body in [
+        r"create = { name = 'a', image = '\\server\share\a.exe' }",
+        r"create = { name = 'a', image = '\Device\HarddiskVolume1\a.exe' }",
+        r"create = { name = 'a', image = 'C:\\a.exe' }".replace(r"C:\\", r"\??\C:\").as_str(),
+        "expect = { findings = ['*'], notices = ['...', 'sensor: *', '*', 'sens*#2: image a.dll in *', 'sensor: something'] }",
+        "expect = { findings = ['L-0*'] }",
+    ] {
+        assert_eq!(error(&format!("{DRIVER}[[step]]\n{body}\n")), "", "{body}");
+    }
+}
+
+#[test]
+fn the_mark_is_below_the_wrong_entry_of_a_list() {
+    insta::assert_snapshot!(error("profiles = [\"win7-sp1\", \"win12\"]"));
+    insta::assert_snapshot!(error("[expect]\nfindings = [\"L-01\", \"L-99\"]"));
 }
 
 #[test]

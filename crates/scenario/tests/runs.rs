@@ -107,6 +107,47 @@ fn a_process_that_was_let_pass_says_what_the_driver_was_given() {
 }
 
 #[test]
+fn a_line_that_is_not_among_any_lines_has_its_nearest_shown() {
+    let notices = |lines: &str| {
+        let step = "create = { name = \"good\", image = 'C:\\good.exe', parent = \"word\" }";
+        let text = REFUSES.replace(step, &format!("{step}\nexpect = {{ notices = [{lines}] }}"));
+        said(&run(&text))
+    };
+    let text = notices("\"sensor: create good\", \"...\", \"sensor: image ntdl.dll in good\"");
+    assert!(
+        text.contains(
+            "no line is like `sensor: image ntdl.dll in good`; nearest: `sensor: image ntdll.dll in good`"
+        ),
+        "{text}"
+    );
+    assert!(!text.contains("copy the lines"), "{text}");
+    let text = notices("\"...\", \"sensor: image ntdll.dll in good\", \"sensor: create good\"");
+    assert!(text.contains("the order counts"), "{text}");
+}
+
+#[test]
+fn a_stop_and_a_finding_are_said_once() {
+    let text = said(&run(&bsod("null-read-at-create", "")));
+    assert_eq!(text.matches("reading 0x0").count(), 1, "{text}");
+    assert!(text.contains("STOP: ") && text.contains("  at bsod.sys"), "{text}");
+    // The stop came before the end, where it is looked at.
+    let text = said(&run(&bsod("null-read-at-create", "[expect]\nstop = \"hang\"\n")));
+    assert_eq!(text.matches("reading 0x0").count(), 1, "{text}");
+    for expect in ["", "[expect]\nfindings = []\n"] {
+        let text = said(&run(&bsod("pool-leak-at-unload", expect)));
+        assert_eq!(text.matches("L-17 by bsod").count(), 1, "{text}");
+    }
+}
+
+#[test]
+fn an_exit_that_should_have_failed_was_not_let_pass() {
+    let text =
+        REFUSES.to_owned() + "[[step]]\nexit = \"word\"\nexpect = { status = \"STATUS_ACCESS_DENIED\" }\n";
+    let text = said(&run(&text));
+    assert!(text.contains("exit word: it succeeded") && !text.contains("let pass"), "{text}");
+}
+
+#[test]
 fn a_device_answers() {
     let text = r#"
 [[driver]]

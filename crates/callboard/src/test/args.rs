@@ -29,7 +29,7 @@ Exit codes:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Test {
-    /// Scenario files, directories with them, or patterns (`'**/*.toml'`); `scenarios` when left out
+    /// Scenario files, directories with them, or patterns (`'**/*.toml'`); `scenarios`, or else `scenario.toml`, when left out
     #[arg(value_name = "FILE|DIR|GLOB")]
     pub(super) paths: Vec<PathBuf>,
 
@@ -66,7 +66,7 @@ pub(crate) struct Test {
     pub(super) junit: Option<PathBuf>,
 
     /// Write a scenario to begin with
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "scenario.toml", conflicts_with = "paths")]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = super::init::STARTER, conflicts_with = "paths")]
     pub(super) init: Option<PathBuf>,
 
     /// Print the JSON schema of scenarios, for editors

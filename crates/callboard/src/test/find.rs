@@ -8,14 +8,15 @@ use globset::GlobBuilder;
 
 use crate::Failure;
 
-/// Where scenarios are when nobody says.
-const USUAL: &str = "scenarios";
+/// Where scenarios are when nobody says; the first that is there.
+const USUAL: [&str; 2] = ["scenarios", super::init::STARTER];
 /// How deep directories are looked through.
 const DEEPEST: usize = 32;
 
 /// The files that are named, each once, in the order of their names within what was named.
 pub(super) fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
-    let usual = [PathBuf::from(USUAL)];
+    let there = USUAL.into_iter().find(|path| Path::new(path).exists());
+    let usual = [PathBuf::from(there.unwrap_or(USUAL[0]))];
     let named = if named.is_empty() { &usual } else { named };
     let mut files = Vec::new();
     let mut seen = BTreeSet::new();
@@ -32,7 +33,7 @@ pub(super) fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
 
 fn of(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     let nothing = |what: &str| {
-        let help = if path == Path::new(USUAL) {
+        let help = if path == Path::new(USUAL[0]) {
             "; name a file, or write one with `callboard test --init`"
         } else {
             ""

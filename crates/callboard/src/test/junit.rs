@@ -1,5 +1,6 @@
 //! Results for build servers.
 
+use std::fs::OpenOptions;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,6 +18,15 @@ pub(super) struct Junit {
 }
 
 impl Junit {
+    /// Results for a file, which is made now: one that cannot be made is not to be found out when all is over.
+    pub(super) fn into_file(path: &Path) -> Result<Self, Failure> {
+        let made = OpenOptions::new().append(true).create(true).open(path);
+        made.map_err(|error| {
+            Failure::new(exit::USAGE, format_args!("cannot write {}: {error}", path.display()))
+        })?;
+        Ok(Self::default())
+    }
+
     /// Adds a test that is over.
     pub(super) fn add(&mut self, test: &Planned, verdict: &Verdict) {
         let not = |kind, message: &str, text: &str| {

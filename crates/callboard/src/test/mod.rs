@@ -1,7 +1,8 @@
 //! `callboard test`: scenarios, run beside each other, each on a machine of its own.
 //!
 //! ```text
-//!   args ──▶ find: files ──▶ plan: one test per file and profile ──▶ jobs ──▶ show / ndjson / junit
+//!   args ──▶ find: files ──▶ plan: one test per file and profile ──▶ jobs ──▶ order ──▶ show / ndjson
+//!                                                                         └──▶ junit
 //! ```
 
 mod args;
@@ -10,6 +11,7 @@ mod init;
 mod jobs;
 mod junit;
 mod ndjson;
+mod order;
 mod plan;
 mod show;
 
@@ -82,33 +84,36 @@ pub(crate) fn test(arguments: &Test) -> Outcome {
     let files = find::files(&arguments.paths)?;
     let tests = plan::plan(&files, arguments);
     if tests.is_empty() {
-        let count = files.len();
-        return Err(Failure::new(
-            exit::USAGE,
-            format_args!("no scenario of {count} files matches the filter"),
-        ));
+        let message = match files.len() {
+            1 => "the only scenario does not match the filter".to_owned(),
+            count => format!("none of {count} scenarios matches the filter"),
+        };
+        return Err(Failure::new(exit::USAGE, message));
     }
     if arguments.list {
         return plan::list(&tests, arguments.format);
     }
+    let mut junit = arguments.junit.as_deref().map(junit::Junit::into_file).transpose()?;
     let mut reporter: Box<dyn Reporter> = match arguments.format {
         Format::Human => Box::new(show::Show::new(&tests)),
         Format::Ndjson => Box::new(ndjson::Ndjson),
     };
-    let mut junit = arguments.junit.as_ref().map(|_| junit::Junit::default());
     let begin = Instant::now();
     let (mut tally, mut result, mut over) = (Tally::default(), Ok(()), 0);
+    let mut order = order::Order::new(&tests);
     jobs::run(&tests, arguments, &mut |index, news| match news {
         News::Started => reporter.started(&tests[index]),
         News::Ended(verdict) => {
             over += 1;
             tally.count(&verdict);
-            let reported = reporter.ended(&tests[index], &verdict);
-            if result.is_ok() {
-                result = reported;
-            }
             if let Some(junit) = &mut junit {
                 junit.add(&tests[index], &verdict);
+            }
+            for (index, verdict) in order.ended(index, verdict) {
+                let reported = reporter.ended(&tests[index], &verdict);
+                if result.is_ok() {
+                    result = reported;
+                }
             }
         }
     });

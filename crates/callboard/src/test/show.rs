@@ -131,19 +131,23 @@ impl Reporter for Show {
         let run = tally.passed + tally.failed + tally.broken;
         let style = if tally.code() == callboard::exit::SUCCESS { GREEN } else { RED };
         let mut text = Vec::new();
-        let plural = if run == 1 { "" } else { "s" };
         write!(
             text,
-            "{DIM}{}{DIM:#}\n{style}{:>12}{style:#} [{:>8.3}s] {run} scenario{plural} run: {} passed",
+            "{DIM}{}{DIM:#}\n{style}{:>12}{style:#} [{:>8.3}s] ",
             "─".repeat(12),
             "Summary",
             tally.elapsed.as_secs_f64(),
-            tally.passed
         )?;
+        match run {
+            0 => write!(text, "no scenario was run")?,
+            1 => write!(text, "1 scenario run: {} passed", tally.passed)?,
+            _ => write!(text, "{run} scenarios run: {} passed", tally.passed)?,
+        }
+        let not_understood = if tally.bad == 1 { "file not understood" } else { "files not understood" };
         for (number, word) in [
             (tally.failed, "failed"),
             (tally.broken, "could not be run"),
-            (tally.bad, "not understood"),
+            (tally.bad, not_understood),
             (tally.skipped, "skipped"),
             (tally.left_out, "not begun"),
         ] {
@@ -170,11 +174,11 @@ fn write_failure(text: &mut Vec<u8>, scenario: &Scenario, failure: &Failure) -> 
         };
         let style =
             if in_diff(missing, |line| if let DiffLine::Missing(text) = line { Some(text) } else { None }) {
-                ADDED
+                REMOVED
             } else if in_diff(unexpected, |line| {
                 if let DiffLine::Unexpected(text) = line { Some(text) } else { None }
             }) {
-                REMOVED
+                ADDED
             } else if line.starts_with("  help:") {
                 YELLOW
             } else {

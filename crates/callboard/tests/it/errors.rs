@@ -30,7 +30,14 @@ fn one_error(shown: &str, parts: &[&str]) {
 fn a_missing_file() {
     let (code, shown) = fails(&["run", "/no/such.sys", "--", "true"]);
     assert_eq!(code, 121);
-    one_error(&shown, &["/no/such.sys", "No such file", "goes after `--`"]);
+    one_error(&shown, &["/no/such.sys", "No such file"]);
+    assert!(!shown.contains("goes after"), "{shown}");
+    let (code, shown) = fails(&["run", "no-such", "--", "true"]);
+    assert_eq!(code, 121);
+    one_error(&shown, &["no-such", "No such file", "goes after `--`"]);
+    let (code, shown) = fails(&["stress", "no-such.sys"]);
+    assert_eq!(code, 121);
+    assert!(!shown.contains("goes after"), "{shown}");
 }
 
 #[test]
@@ -73,7 +80,10 @@ fn an_unknown_option_and_no_command() {
     assert_eq!(fails(&["run", "--os", "win95", "--", "true"]).0, 2);
     let (code, shown) = fails(&["run", "--set", "nobody:A=1", "--", "true"]);
     assert_eq!(code, 2);
-    one_error(&shown, &["nobody", "sensor"]);
+    one_error(&shown, &["nobody", "there is only sensor"]);
+    let (code, shown) = fails(&["run", "--set", "Deny:bogus=x", "--", "true"]);
+    assert_eq!(code, 2);
+    one_error(&shown, &["no type `bogus`", "dword, qword", "no driver is named Deny"]);
 }
 
 #[test]
@@ -81,6 +91,10 @@ fn a_command_without_its_dashes() {
     let (code, shown) = fails(&["run", "--quiet", "ls"]);
     assert_eq!(code, 2);
     one_error(&shown, &["goes after `--`: callboard run -- ls"]);
+    let (_, shown) = fails(&["run", "a.sys", "b.sys"]);
+    one_error(&shown, &["callboard run a.sys b.sys -- COMMAND"]);
+    let (_, shown) = fails(&["run", "a.sys", "ls", "/tmp"]);
+    one_error(&shown, &["callboard run a.sys -- ls /tmp"]);
     let (_, shown) = fails(&["run", "--nonsense", "--", "ls"]);
     assert!(!shown.contains("goes after"), "{shown}");
 }
@@ -135,7 +149,7 @@ fn a_full_disk_keeps_what_fits_and_says_so() {
 #[test]
 fn an_output_that_cannot_be_made() {
     let (code, shown) = fails(&["run", "-o", "/no/such/place/records", "--", "true"]);
-    assert_eq!(code, 125);
+    assert_eq!(code, 2);
     one_error(&shown, &["/no/such/place/records"]);
 }
 

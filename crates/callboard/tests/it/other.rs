@@ -50,6 +50,40 @@ fn exports_are_listed_by_name_and_by_windows() {
         early.contains("PsSetLoadImageNotifyRoutine") && !early.contains("PsSetLoadImageNotifyRoutineEx"),
         "{early}"
     );
+    let none = callboard().args(["exports", "PsSetLoadImageNotifyRutine"]).output().unwrap();
+    assert_eq!(none.status.code(), Some(1));
+    let shown = String::from_utf8_lossy(&none.stderr);
+    assert!(shown.contains("nearest of all: PsSetLoadImageNotifyRoutine"), "{shown}");
+}
+
+#[test]
+fn the_columns_of_exports_are_as_wide_as_what_stands_in_them() {
+    let text = output(&["exports", "RtlIsNtDdiVersionAvailable", "ExAllocatePool2", "ZwCreateFile"]);
+    assert!(text.lines().count() > 3, "{text}");
+    let all = output(&["exports"]);
+    let vista = "Windows Vista with Service Pack 1";
+    let (longest, other): (Vec<_>, Vec<_>) =
+        all.lines().filter(|line| line.starts_with("  ")).partition(|line| line.contains(vista));
+    let summary = longest[0].find(vista).unwrap() + vista.len() + 2;
+    let aligned = |line: &str| line.is_char_boundary(summary) && line[..summary].ends_with("  ");
+    assert!(other.iter().filter(|line| aligned(line)).count() > 200, "{all}");
+}
+
+#[test]
+fn rules_are_found_however_they_are_written() {
+    let page = output(&["rules", "L-14"]);
+    for id in ["L14", "l-14", "l14"] {
+        assert_eq!(output(&["rules", id]), page, "{id}");
+    }
+    assert_eq!(output(&["rules", "l6"]), output(&["rules", "L-06"]));
+}
+
+#[test]
+fn stress_lists_its_exit_codes() {
+    let help = output(&["stress", "--help"]);
+    for code in ["0  ", "2  ", "120", "121", "122", "124", "125"] {
+        assert!(help.contains(&format!("\n  {code}  ")), "{code}: {help}");
+    }
 }
 
 #[test]

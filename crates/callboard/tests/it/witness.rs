@@ -118,17 +118,18 @@ fn r_img_01_images_are_where_and_as_large_as_linux_says() {
     let mut lines = Vec::new();
     let mut bench = Bench::start(BenchOptions::new(callboard::Profile::Win11_24H2)).unwrap();
     bench.load_file("witness", &driver("witness")).unwrap();
-    let mut sink = Lines(&mut lines);
-    let mut comparing = Comparing {
-        bench: LiveBench::new(&mut bench, &mut sink),
-        announced: Vec::new(),
-        maps: BTreeSet::new(),
+    let (announced, maps) = {
+        let mut sink = Lines(&mut lines);
+        let mut comparing = Comparing {
+            bench: LiveBench::new(&mut bench, &mut sink),
+            announced: Vec::new(),
+            maps: BTreeSet::new(),
+        };
+        let command = live::Command::new("sh", ["-c", "/bin/true; ls / >/dev/null"]);
+        live::run(&command, &mut comparing, live::Options::default()).unwrap();
+        comparing.bench.finish();
+        (comparing.announced, comparing.maps)
     };
-    let command = live::Command::new("sh", ["-c", "/bin/true; ls / >/dev/null"]);
-    live::run(&command, &mut comparing, live::Options::default()).unwrap();
-    let Comparing { bench: mut live, announced, maps } = comparing;
-    live.finish();
-    drop(live);
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     let seen: Vec<(u32, String, u64, u64)> = notices(&lines, "image")
         .into_iter()

@@ -25,13 +25,13 @@ pub struct Expect {
     pub pending: Option<At<Vec<String>>>,
     /// Every notice in order, a line each: `edr: create cmd`, `edr: image ntdll.dll in cmd`. `*` stands for any
     /// text in a line, and a line `...` for any number of lines.
-    pub notices: Option<At<Vec<String>>>,
+    pub notices: Option<At<Vec<At<String>>>>,
     /// Lines that drivers print, in this order, others between them: a part of the line, or `/a regular expression/`.
     pub debug: Option<Vec<At<Pattern>>>,
     /// What no line that drivers print may hold.
     pub no_debug: Option<Vec<At<Pattern>>>,
     /// The rules that drivers break, all of them: `["L-18"]`, `[]` for none, `["*"]` for whatever they are.
-    pub findings: Option<At<Vec<String>>>,
+    pub findings: Option<At<Vec<At<String>>>>,
     /// What drivers leave behind: `["edr: *pool, tag Tag1"]`, `[]` for nothing. `*` stands for any text.
     pub leaks: Option<At<Vec<String>>>,
     /// How the machine stops: a bug check's name or number, `hang`, `unimplemented`, `died`, or a table.

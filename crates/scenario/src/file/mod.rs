@@ -23,4 +23,5 @@ pub use step::{
     Access, Advance, Architecture, Begin, Control, Create, Exit, ExitTable, ExitThread, LowPool, Map, MapAs,
     Open, OpenTable, Power, Read, Signature, Step, Subsystem, Thread, Unmap, Write,
 };
+pub(crate) use value::no_profile;
 pub use value::{Bytes, Length, Pattern, PowerStateName, ProfileName, RegistryValue, Status};

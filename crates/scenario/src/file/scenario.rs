@@ -16,7 +16,8 @@ pub struct Scenario {
     /// The Windows that is stood in for; win11-24h2 when left out.
     pub profile: Option<At<ProfileName>>,
     /// Several Windows versions: the scenario is run once for each.
-    pub profiles: Option<At<Vec<At<ProfileName>>>>,
+    #[schemars(with = "Option<Vec<ProfileName>>")]
+    pub profiles: Option<At<Vec<At<String>>>>,
     /// Why the scenario is not run for now.
     pub skip: Option<String>,
     /// How pool memory is given out.

@@ -66,7 +66,7 @@ pub struct Create {
     /// How other steps call the process.
     pub name: At<String>,
     /// Its executable: `'C:\Windows\System32\cmd.exe'`, or an NT path. Left out: its name cannot be found out.
-    pub image: Option<String>,
+    pub image: Option<At<String>>,
     /// Its command line; the image in quotes when left out.
     pub command_line: Option<String>,
     /// Whether its command line cannot be found out (drivers get NULL).
@@ -226,9 +226,9 @@ pub struct Map {
     #[serde(rename = "in")]
     pub process: At<String>,
     /// The file. Left out: its name cannot be found out (routines get NULL).
-    pub image: Option<String>,
+    pub image: Option<At<String>>,
     /// What the file is called by now, where that name is stale: the file object has this one. Not for kernel images.
-    pub file: Option<String>,
+    pub file: Option<At<String>>,
     /// The process that maps it, for a remote view; its own when left out.
     pub by: Option<At<String>>,
     /// How it is mapped.

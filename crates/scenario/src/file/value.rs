@@ -106,16 +106,20 @@ impl<'de> Deserialize<'de> for ProfileName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
         name.parse().map(ProfileName).map_err(|_| {
-            let names: Vec<_> = Profile::ALL.iter().map(|profile| profile.name()).collect();
-            let all = format!("there are {}", names.join(", "));
-            D::Error::custom(suggested(
-                &format!("there is no profile `{name}`"),
-                &name,
-                names.iter().copied(),
-                &all,
-            ))
+            let (message, help) = no_profile(&name);
+            D::Error::custom(format!("{message}\n{help}"))
         })
     }
+}
+
+/// What is said of a profile that there is not, and what to do.
+pub(crate) fn no_profile(name: &str) -> (String, String) {
+    let names = || Profile::ALL.iter().map(|profile| profile.name());
+    let help = match suggest::closest(name, names()) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => format!("there are {}", names().collect::<Vec<_>>().join(", ")),
+    };
+    (format!("there is no profile `{name}`"), help)
 }
 
 /// A power state, by its name.
