@@ -1,7 +1,6 @@
 //! A bench that takes the events of a source, and hands all records to one sink.
 
 use std::cell::RefCell;
-use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -21,36 +20,32 @@ impl host::UserMemory for TracedMemory {
     }
 }
 
-/// Something that is borrowed, or held for good.
-enum Held<'a, T: ?Sized> {
-    Borrowed(&'a mut T),
-    Owned(Box<T>),
+/// The bench, and where its records go: borrowed, or held for good.
+enum Parts<'a> {
+    Borrowed(&'a mut Bench, &'a mut dyn Sink),
+    Owned(Box<Bench>, Box<dyn Sink>),
 }
 
-impl<T: ?Sized> Deref for Held<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
+impl Parts<'_> {
+    fn get(&mut self) -> (&mut Bench, &mut dyn Sink) {
         match self {
-            Self::Borrowed(it) => it,
-            Self::Owned(it) => it,
+            Self::Borrowed(bench, sink) => (bench, *sink),
+            Self::Owned(bench, sink) => (bench, &mut **sink),
         }
     }
-}
 
-impl<T: ?Sized> DerefMut for Held<'_, T> {
-    fn deref_mut(&mut self) -> &mut T {
-        match self {
-            Self::Borrowed(it) => it,
-            Self::Owned(it) => it,
-        }
+    fn bench(&mut self) -> &mut Bench {
+        self.get().0
+    }
+
+    fn sink(&mut self) -> &mut dyn Sink {
+        self.get().1
     }
 }
 
 /// A bench behind a source.
 pub struct LiveBench<'a> {
-    bench: Held<'a, Bench>,
-    sink: Held<'a, dyn Sink + 'a>,
+    parts: Parts<'a>,
     notes: Notes,
     /// Processes that drivers have terminated, until the source ends them.
     terminated: Vec<Termination>,
@@ -66,29 +61,21 @@ impl<'a> LiveBench<'a> {
     /// Delivers to `bench`, and gives its records to `sink`.
     pub fn new(bench: &'a mut Bench, sink: &'a mut dyn Sink) -> Self {
         bench.set_user_memory(Box::new(TracedMemory));
-        Self::with_time(Held::Borrowed(bench), Held::Borrowed(sink), None)
+        Self::with_time(Parts::Borrowed(bench, sink), None)
     }
 
     /// The same for a recording, which begins at `start` and in which nobody has any memory.
-    pub fn recorded(bench: Bench, sink: Box<dyn Sink + 'a>, start: Time) -> Self {
-        Self::with_time(Held::Owned(Box::new(bench)), Held::Owned(sink), Some(start))
+    pub fn recorded(bench: Bench, sink: Box<dyn Sink>, start: Time) -> Self {
+        Self::with_time(Parts::Owned(Box::new(bench), sink), Some(start))
     }
 
-    fn with_time(bench: Held<'a, Bench>, sink: Held<'a, dyn Sink + 'a>, now: Option<Time>) -> Self {
-        Self {
-            bench,
-            sink,
-            notes: Notes::default(),
-            terminated: Vec::new(),
-            fetched: false,
-            now,
-            error: None,
-        }
+    fn with_time(parts: Parts<'a>, now: Option<Time>) -> Self {
+        Self { parts, notes: Notes::default(), terminated: Vec::new(), fetched: false, now, error: None }
     }
 
     /// The bench itself, to load drivers into.
     pub fn bench(&mut self) -> &mut Bench {
-        &mut self.bench
+        self.parts.bench()
     }
 
     /// Hears what the source has to say; its notes come out in the stream of records.
@@ -102,8 +89,9 @@ impl<'a> LiveBench<'a> {
             self.add(Body::Note { level, text: text.into() });
         }
         self.fetched = true;
-        let (sink, error, terminated) = (&mut *self.sink, &mut self.error, &mut self.terminated);
-        self.bench.drain(&mut |record| {
+        let (error, terminated) = (&mut self.error, &mut self.terminated);
+        let (bench, sink) = self.parts.get();
+        bench.drain(&mut |record| {
             if let Body::Termination { process, status, .. } = record.body {
                 terminated.push(Termination { process, status });
             }
@@ -117,14 +105,14 @@ impl<'a> LiveBench<'a> {
     pub fn add(&mut self, body: Body<'_>) {
         let time = self.now.unwrap_or_else(Time::now);
         let record = Record { time, context: event::ClientId::default(), body };
-        if let Err(failed) = self.sink.record(&record) {
+        if let Err(failed) = self.parts.sink().record(&record) {
             self.error.get_or_insert(failed);
         }
     }
 
     /// Unloads every driver and hands over the last records. `true` when the host had no trouble.
     pub fn finish(&mut self) -> bool {
-        let finished = self.bench.finish().is_ok();
+        let finished = self.parts.bench().finish().is_ok();
         self.drain();
         finished
     }
@@ -136,7 +124,7 @@ impl<'a> LiveBench<'a> {
     pub fn close(mut self) -> Result<(), SinkError> {
         self.drain();
         self.add(Body::End);
-        if let Err(failed) = self.sink.finish() {
+        if let Err(failed) = self.parts.sink().finish() {
             self.error.get_or_insert(failed);
         }
         self.error.map_or(Ok(()), Err)
@@ -164,12 +152,12 @@ impl Recipient for LiveBench<'_> {
         if let (Some(now), Some(last)) = (&mut self.now, batch.last()) {
             *now = last.time.max(*now);
         }
-        let delivery = self.bench.deliver(batch);
+        let delivery = self.parts.bench().deliver(batch);
         self.told(delivery)
     }
 
     fn finished(&mut self, wait: Duration) -> Option<(Ticket, Delivery)> {
-        let finished = self.bench.finished(wait);
+        let finished = self.parts.bench().finished(wait);
         if finished.is_none() {
             self.drain();
         }
