@@ -1,6 +1,8 @@
 //! A bench that takes the events of a source, and hands all records to one sink.
 
 use std::cell::RefCell;
+use std::fs::File;
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use host::Bench;
 use report::{Sink, SinkError};
 use source::live::Observer;
 use source::{Delivery, Recipient, Refusal, Reply, Termination, Ticket};
+use telemetry::recording::Writer;
 
 /// The memory of traced processes.
 #[derive(Debug)]
@@ -53,6 +56,10 @@ pub struct LiveBench<'a> {
     fetched: bool,
     /// The moment of what was delivered last, where a recording says what time it is.
     now: Option<Time>,
+    /// Where events are recorded, until that fails.
+    recording: Option<Writer<File>>,
+    /// Why it did.
+    recording_error: Option<io::Error>,
     /// The first thing the sink could not write.
     error: Option<SinkError>,
 }
@@ -70,12 +77,49 @@ impl<'a> LiveBench<'a> {
     }
 
     fn with_time(parts: Parts<'a>, now: Option<Time>) -> Self {
-        Self { parts, notes: Notes::default(), terminated: Vec::new(), fetched: false, now, error: None }
+        Self {
+            parts,
+            notes: Notes::default(),
+            terminated: Vec::new(),
+            fetched: false,
+            now,
+            recording: None,
+            recording_error: None,
+            error: None,
+        }
     }
 
     /// The bench itself, to load drivers into.
     pub fn bench(&mut self) -> &mut Bench {
         self.parts.bench()
+    }
+
+    /// Records all events from now on, each batch before drivers are told of it.
+    pub fn record(&mut self, recording: Writer<File>) {
+        self.recording = Some(recording);
+    }
+
+    /// Ends the recording.
+    ///
+    /// # Errors
+    /// The first thing that could not be written: what came before it is in the file.
+    pub fn end_recording(&mut self) -> io::Result<()> {
+        match (self.recording_error.take(), self.recording.take()) {
+            (Some(error), _) => Err(error),
+            (None, Some(recording)) => recording.finish().map(drop),
+            (None, None) => Ok(()),
+        }
+    }
+
+    fn write_recording(&mut self, write: impl FnOnce(&mut Writer<File>) -> io::Result<()>) {
+        if let Some(recording) = &mut self.recording
+            && let Err(error) = write(recording)
+        {
+            self.recording = None;
+            let text = format!("the recording ends here, as it cannot be written: {error}");
+            self.recording_error = Some(error);
+            self.add(Body::Note { level: Level::Warning, text: text.into() });
+        }
     }
 
     /// Hears what the source has to say; its notes come out in the stream of records.
@@ -152,6 +196,7 @@ impl Recipient for LiveBench<'_> {
         if let (Some(now), Some(last)) = (&mut self.now, batch.last()) {
             *now = last.time.max(*now);
         }
+        self.write_recording(|recording| batch.iter().try_for_each(|event| recording.push(event)));
         let delivery = self.parts.bench().deliver(batch);
         self.told(delivery)
     }
@@ -159,6 +204,7 @@ impl Recipient for LiveBench<'_> {
     fn finished(&mut self, wait: Duration) -> Option<(Ticket, Delivery)> {
         let finished = self.parts.bench().finished(wait);
         if finished.is_none() {
+            self.write_recording(Writer::tick);
             self.drain();
         }
         finished.map(|(ticket, delivery)| (Ticket(ticket.0), self.told(delivery)))

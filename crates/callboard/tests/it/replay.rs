@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::support::{callboard, driver};
+use crate::support::{callboard, can_trace, driver};
 
 /// What a command came to.
 struct Ran {
@@ -246,6 +246,46 @@ fn damage_and_what_is_no_recording_have_their_exit_codes() {
     let folder = ran(&["events", directory.path().to_str().unwrap(), "--format", "ndjson"]);
     assert_eq!(folder.count("process_create"), 3, "{}", folder.said);
     assert!(folder.said.contains("passed over: "), "{}", folder.said);
+}
+
+#[test]
+fn a_command_is_recorded_and_can_be_replayed() {
+    if !can_trace() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let recording = directory.path().join("run.cbr");
+    let recording = recording.to_str().unwrap();
+    let live = ran(&[
+        "run",
+        "--record",
+        recording,
+        "--format",
+        "ndjson",
+        "-o",
+        "-",
+        "--",
+        "sh",
+        "-c",
+        "/bin/true; /bin/true",
+    ]);
+    assert_eq!(live.code, 0, "{}", live.said);
+    let events = ran(&["events", recording, "--format", "ndjson"]);
+    assert_eq!(events.code, 0, "{}", events.said);
+    let replayed = ran(&["replay", recording, "--format", "ndjson"]);
+    assert_eq!(replayed.code, 0, "{}", replayed.said);
+    for kind in ["process_create", "process_exit", "thread_create", "thread_exit", "image_load"] {
+        assert!(live.count(kind) >= 2, "{kind}");
+        assert_eq!(events.count(kind), live.count(kind), "{kind}");
+        assert_eq!(replayed.count(kind), live.count(kind), "{kind}");
+    }
+    // What a killed writer leaves is read up to its last whole block, and said to be no whole.
+    let bytes = fs::read(recording).unwrap();
+    fs::write(recording, &bytes[..bytes.len() - 8]).unwrap();
+    let cut = ran(&["events", recording, "--format", "ndjson"]);
+    assert_eq!(cut.code, 1, "{}", cut.said);
+    assert_eq!(cut.count("process_create"), live.count("process_create"));
+    assert!(cut.said.contains("truncated 1"), "{}", cut.said);
 }
 
 /// The logs of the field that lie beside the project, where they do.
