@@ -189,8 +189,8 @@ unsafe fn see(address: usize) -> Option<Seen> {
 /// Says which references an unloaded driver has not given back, for each place where it took some.
 pub(crate) fn report(kernel: &Kernel, driver: DriverId) {
     let mut seen = HashMap::new();
-    // SAFETY: what is in the ledger is referenced, and the ledger is locked while it is looked at.
     let left = kernel.ob.ledger.take_of(driver, |address| {
+        // SAFETY: what is in the ledger is referenced, and the ledger is locked while it is looked at.
         seen.extend(unsafe { see(address) }.map(|seen| (address, seen)));
     });
     for left in left {
