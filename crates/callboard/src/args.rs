@@ -117,6 +117,10 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) output: OutputArguments,
 
+    /// Record all events to a file too, for `callboard replay` and `callboard events`
+    #[arg(long, value_name = "FILE.cbr")]
+    pub(crate) record: Option<PathBuf>,
+
     /// Provoke the drivers as `callboard stress` does, with the choices of this seed: `seed=7`, or `7`
     #[arg(long, value_name = "seed=SEED", value_parser = seed)]
     pub(crate) stress: Option<u64>,

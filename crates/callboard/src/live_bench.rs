@@ -1,7 +1,8 @@
 //! A bench that takes the events of a source, and hands all records to one sink.
 
 use std::cell::RefCell;
-use std::ops::{Deref, DerefMut};
+use std::fs::File;
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use host::Bench;
 use report::{Sink, SinkError};
 use source::live::Observer;
 use source::{Delivery, Recipient, Refusal, Reply, Termination, Ticket};
+use telemetry::recording::Writer;
 
 /// The memory of traced processes.
 #[derive(Debug)]
@@ -21,36 +23,32 @@ impl host::UserMemory for TracedMemory {
     }
 }
 
-/// Something that is borrowed, or held for good.
-enum Held<'a, T: ?Sized> {
-    Borrowed(&'a mut T),
-    Owned(Box<T>),
+/// The bench, and where its records go: borrowed, or held for good.
+enum Parts<'a> {
+    Borrowed(&'a mut Bench, &'a mut dyn Sink),
+    Owned(Box<Bench>, Box<dyn Sink>),
 }
 
-impl<T: ?Sized> Deref for Held<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
+impl Parts<'_> {
+    fn get(&mut self) -> (&mut Bench, &mut dyn Sink) {
         match self {
-            Self::Borrowed(it) => it,
-            Self::Owned(it) => it,
+            Self::Borrowed(bench, sink) => (bench, *sink),
+            Self::Owned(bench, sink) => (bench, &mut **sink),
         }
     }
-}
 
-impl<T: ?Sized> DerefMut for Held<'_, T> {
-    fn deref_mut(&mut self) -> &mut T {
-        match self {
-            Self::Borrowed(it) => it,
-            Self::Owned(it) => it,
-        }
+    fn bench(&mut self) -> &mut Bench {
+        self.get().0
+    }
+
+    fn sink(&mut self) -> &mut dyn Sink {
+        self.get().1
     }
 }
 
 /// A bench behind a source.
 pub struct LiveBench<'a> {
-    bench: Held<'a, Bench>,
-    sink: Held<'a, dyn Sink + 'a>,
+    parts: Parts<'a>,
     notes: Notes,
     /// Processes that drivers have terminated, until the source ends them.
     terminated: Vec<Termination>,
@@ -58,6 +56,10 @@ pub struct LiveBench<'a> {
     fetched: bool,
     /// The moment of what was delivered last, where a recording says what time it is.
     now: Option<Time>,
+    /// Where events are recorded, until that fails.
+    recording: Option<Writer<File>>,
+    /// Why it did.
+    recording_error: Option<io::Error>,
     /// The first thing the sink could not write.
     error: Option<SinkError>,
 }
@@ -66,29 +68,58 @@ impl<'a> LiveBench<'a> {
     /// Delivers to `bench`, and gives its records to `sink`.
     pub fn new(bench: &'a mut Bench, sink: &'a mut dyn Sink) -> Self {
         bench.set_user_memory(Box::new(TracedMemory));
-        Self::with_time(Held::Borrowed(bench), Held::Borrowed(sink), None)
+        Self::with_time(Parts::Borrowed(bench, sink), None)
     }
 
     /// The same for a recording, which begins at `start` and in which nobody has any memory.
-    pub fn recorded(bench: Bench, sink: Box<dyn Sink + 'a>, start: Time) -> Self {
-        Self::with_time(Held::Owned(Box::new(bench)), Held::Owned(sink), Some(start))
+    pub fn recorded(bench: Bench, sink: Box<dyn Sink>, start: Time) -> Self {
+        Self::with_time(Parts::Owned(Box::new(bench), sink), Some(start))
     }
 
-    fn with_time(bench: Held<'a, Bench>, sink: Held<'a, dyn Sink + 'a>, now: Option<Time>) -> Self {
+    fn with_time(parts: Parts<'a>, now: Option<Time>) -> Self {
         Self {
-            bench,
-            sink,
+            parts,
             notes: Notes::default(),
             terminated: Vec::new(),
             fetched: false,
             now,
+            recording: None,
+            recording_error: None,
             error: None,
         }
     }
 
     /// The bench itself, to load drivers into.
     pub fn bench(&mut self) -> &mut Bench {
-        &mut self.bench
+        self.parts.bench()
+    }
+
+    /// Records all events from now on, each batch before drivers are told of it.
+    pub fn record(&mut self, recording: Writer<File>) {
+        self.recording = Some(recording);
+    }
+
+    /// Ends the recording.
+    ///
+    /// # Errors
+    /// The first thing that could not be written: what came before it is in the file.
+    pub fn end_recording(&mut self) -> io::Result<()> {
+        match (self.recording_error.take(), self.recording.take()) {
+            (Some(error), _) => Err(error),
+            (None, Some(recording)) => recording.finish().map(drop),
+            (None, None) => Ok(()),
+        }
+    }
+
+    fn write_recording(&mut self, write: impl FnOnce(&mut Writer<File>) -> io::Result<()>) {
+        if let Some(recording) = &mut self.recording
+            && let Err(error) = write(recording)
+        {
+            self.recording = None;
+            let text = format!("the recording ends here, as it cannot be written: {error}");
+            self.recording_error = Some(error);
+            self.add(Body::Note { level: Level::Warning, text: text.into() });
+        }
     }
 
     /// Hears what the source has to say; its notes come out in the stream of records.
@@ -102,8 +133,9 @@ impl<'a> LiveBench<'a> {
             self.add(Body::Note { level, text: text.into() });
         }
         self.fetched = true;
-        let (sink, error, terminated) = (&mut *self.sink, &mut self.error, &mut self.terminated);
-        self.bench.drain(&mut |record| {
+        let (error, terminated) = (&mut self.error, &mut self.terminated);
+        let (bench, sink) = self.parts.get();
+        bench.drain(&mut |record| {
             if let Body::Termination { process, status, .. } = record.body {
                 terminated.push(Termination { process, status });
             }
@@ -117,14 +149,14 @@ impl<'a> LiveBench<'a> {
     pub fn add(&mut self, body: Body<'_>) {
         let time = self.now.unwrap_or_else(Time::now);
         let record = Record { time, context: event::ClientId::default(), body };
-        if let Err(failed) = self.sink.record(&record) {
+        if let Err(failed) = self.parts.sink().record(&record) {
             self.error.get_or_insert(failed);
         }
     }
 
     /// Unloads every driver and hands over the last records. `true` when the host had no trouble.
     pub fn finish(&mut self) -> bool {
-        let finished = self.bench.finish().is_ok();
+        let finished = self.parts.bench().finish().is_ok();
         self.drain();
         finished
     }
@@ -136,7 +168,7 @@ impl<'a> LiveBench<'a> {
     pub fn close(mut self) -> Result<(), SinkError> {
         self.drain();
         self.add(Body::End);
-        if let Err(failed) = self.sink.finish() {
+        if let Err(failed) = self.parts.sink().finish() {
             self.error.get_or_insert(failed);
         }
         self.error.map_or(Ok(()), Err)
@@ -164,13 +196,15 @@ impl Recipient for LiveBench<'_> {
         if let (Some(now), Some(last)) = (&mut self.now, batch.last()) {
             *now = last.time.max(*now);
         }
-        let delivery = self.bench.deliver(batch);
+        self.write_recording(|recording| batch.iter().try_for_each(|event| recording.push(event)));
+        let delivery = self.parts.bench().deliver(batch);
         self.told(delivery)
     }
 
     fn finished(&mut self, wait: Duration) -> Option<(Ticket, Delivery)> {
-        let finished = self.bench.finished(wait);
+        let finished = self.parts.bench().finished(wait);
         if finished.is_none() {
+            self.write_recording(Writer::tick);
             self.drain();
         }
         finished.map(|(ticket, delivery)| (Ticket(ticket.0), self.told(delivery)))

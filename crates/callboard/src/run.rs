@@ -1,5 +1,6 @@
 //! `callboard run`: a command on this machine, its life told to drivers.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use callboard::host::{self, Bench, BenchError, BenchOptions};
@@ -10,6 +11,8 @@ use event::{Body, Level};
 use nt_abi::{
     NTSTATUS, STATUS_DRIVER_ENTRYPOINT_NOT_FOUND, STATUS_INVALID_IMAGE_FORMAT, STATUS_INVALID_IMAGE_HASH,
 };
+
+use telemetry::recording::{self, Meta, Writer};
 
 use crate::args::{BenchArguments, Run};
 use crate::drivers::{self, DriverFile};
@@ -29,6 +32,9 @@ pub(crate) fn run(run: &Run) -> Outcome {
     options.config.stress = run.stress;
     let mut bench = Bench::start(options).map_err(|error| Failure::new(exit::FAILED, error))?;
     let mut live = LiveBench::new(&mut bench, &mut sink);
+    if let Some(path) = &run.record {
+        live.record(recording(path, run)?);
+    }
     live.add(Body::Start {
         version: env!("CARGO_PKG_VERSION").into(),
         profile: run.bench.profile.os.name().into(),
@@ -48,6 +54,7 @@ pub(crate) fn run(run: &Run) -> Outcome {
         };
         live.add(Body::CommandExit { code, signal });
     }
+    let recorded = live.end_recording();
     let written = live.close();
     drop(sink);
     let ending = match result {
@@ -59,6 +66,9 @@ pub(crate) fn run(run: &Run) -> Outcome {
         // Whoever read the records has seen enough; the command's own code is what counts.
         Ok(()) | Err(SinkError::Closed { .. }) => {}
         Err(error) => return Err(Failure::new(exit::FAILED, error)),
+    }
+    if let (Err(error), Some(path)) = (recorded, &run.record) {
+        return Err(Failure::new(exit::FAILED, format_args!("cannot write {}: {error}", path.display())));
     }
     Ok(if summary.stopped() {
         exit::STOPPED
@@ -79,6 +89,21 @@ fn with_hint(failure: Failure, named: &[PathBuf]) -> Failure {
         }
         _ => failure,
     }
+}
+
+/// Begins a recording of the command.
+fn recording(path: &Path, run: &Run) -> Result<Writer<File>, Failure> {
+    let failed = |error| Failure::new(exit::USAGE, format_args!("cannot create {}: {error}", path.display()));
+    let words: Vec<_> = run.command.iter().map(|word| word.to_string_lossy()).collect();
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let meta = Meta {
+        machine: machine.trim().to_owned(),
+        started: event::Time::now(),
+        source: words.join(" "),
+        producer: concat!("callboard ", env!("CARGO_PKG_VERSION")).into(),
+    };
+    let file = File::create(path).map_err(failed)?;
+    Writer::new(file, &meta, recording::Options::default()).map_err(failed)
 }
 
 /// The machine that the arguments ask for.

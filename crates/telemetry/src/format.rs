@@ -48,7 +48,7 @@ const PROCMON_COLUMNS: [&str; 3] = ["Process Name", "PID", "Operation"];
 /// The format that a stream with these first bytes is of.
 pub fn detect(prefix: &[u8]) -> Option<Format> {
     const MAGICS: [(&[u8], Format); 3] =
-        [(b"ElfFile\0", Format::Evtx), (b"PML_", Format::Pml), (b"CBR", Format::Cbr)];
+        [(b"ElfFile\0", Format::Evtx), (b"PML_", Format::Pml), (b"\x89CBR", Format::Cbr)];
     if let Some((_, format)) = MAGICS.iter().find(|(magic, _)| prefix.starts_with(magic)) {
         return Some(*format);
     }

@@ -11,7 +11,7 @@
 //!   lifetimes.rs kept, held and acquired wrongly   rules.rs   a pair of drivers for each rule
 //!   loads.rs     drivers that come and go          stack.rs   how much of it routines use
 //!   waits.rs     for other threads                 bugs.rs    known defects, under stress
-//!   termination.rs  processes that a driver ends
+//!   termination.rs  processes that a driver ends   replay.rs  recordings
 //!   requirements.rs  what takes a defect, or somebody who interferes, to be seen
 //! ```
 
@@ -29,6 +29,7 @@ mod other;
 mod pool;
 mod profiles;
 mod references;
+mod replay;
 mod requirements;
 mod rule_pages;
 mod rules;

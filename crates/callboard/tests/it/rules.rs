@@ -172,8 +172,8 @@ fn each_rule_is_found_in_its_driver_and_not_in_the_twin() {
 #[test]
 fn each_rule_foretells_the_bug_check_of_the_documents() {
     // With what is the same in each run: addresses are not.
-    type BugCheck = (u32, [u64; 4]);
-    let documented: &[(&str, fn(u64) -> BugCheck)] = &[
+    type Check = fn(u64) -> (u32, [u64; 4]);
+    let documented: &[(&str, Check)] = &[
         ("L-10", |at| (0xC4, [0xE6, at, 0, 1])),
         ("L-11", |_| (0xC4, [0x2001F, 0, 0, 0])),
         ("L-12", |at| (0xC4, [0x37, 0, 0, at])),
