@@ -18,6 +18,7 @@ use memchr::memmem;
 
 use crate::container::Part;
 use crate::json;
+use crate::json::keys::Keys;
 use crate::logged::{self, Log, Refusal};
 use crate::supersede::{Ahead, Supersede};
 use crate::{Reason, Rejected, Told};
@@ -30,6 +31,7 @@ pub(crate) fn records(part: Part) -> Records {
         state: State::Closed(part),
         supersede: Supersede::new(move || ahead(&again)),
         settings: settings(),
+        keys: Keys::new(),
         ready: VecDeque::new(),
         number: 0,
     }
@@ -40,6 +42,7 @@ pub(crate) struct Records {
     state: State,
     supersede: Supersede,
     settings: Arc<ParserSettings>,
+    keys: Keys,
     /// What the chunk that was read last has left.
     ready: VecDeque<Outcome>,
     number: u64,
@@ -70,7 +73,9 @@ impl Iterator for Records {
                 State::Open(mut chunks) => match chunks.next()? {
                     Ok(chunk) => {
                         self.state = State::Open(chunks);
-                        read(chunk, &self.settings, &mut |outcome| self.ready.push_back(outcome));
+                        read(chunk, &self.settings, &mut self.keys, &mut |outcome| {
+                            self.ready.push_back(outcome)
+                        });
                     }
                     Err(error) => return Some(Err(crate::damage(self.number + 1, &error))),
                 },
@@ -88,7 +93,7 @@ impl Iterator for Records {
 }
 
 /// Reads the records of a chunk, and of a bad one as many as can be read.
-fn read(chunk: Chunk, settings: &Arc<ParserSettings>, emit: &mut dyn FnMut(Outcome)) {
+fn read(chunk: Chunk, settings: &Arc<ParserSettings>, keys: &mut Keys, emit: &mut dyn FnMut(Outcome)) {
     let (place, cut, mut data) = match chunk {
         Chunk::Bad { reason, detail } => return emit(Err((reason, detail))),
         Chunk::Data { place, cut, data } => match EvtxChunkData::new(data, false) {
@@ -104,7 +109,7 @@ fn read(chunk: Chunk, settings: &Arc<ParserSettings>, emit: &mut dyn FnMut(Outco
             for record in chunk.iter() {
                 emit(match record {
                     Ok(record) => {
-                        one(record).map_err(|(reason, detail)| (reason, format!("{place}: {detail}")))
+                        one(record, keys).map_err(|(reason, detail)| (reason, format!("{place}: {detail}")))
                     }
                     Err(error) => Err((Reason::Damaged, format!("{place}: {}", explained(&error)))),
                 });
@@ -117,12 +122,12 @@ fn read(chunk: Chunk, settings: &Arc<ParserSettings>, emit: &mut dyn FnMut(Outco
     }
 }
 
-fn one(record: ::evtx::EvtxRecord<'_>) -> Outcome {
+fn one(record: ::evtx::EvtxRecord<'_>, keys: &mut Keys) -> Outcome {
     let (id, written) = (record.event_record_id, record.timestamp);
     let named = |(reason, detail): Refusal| (reason, format!("record {id}: {detail}"));
     let json = record.into_json_bytes().map_err(|error| named((Reason::Damaged, explained(&error))))?;
     let (fields, _) =
-        json::event::read(&json.data).map_err(|error| named((Reason::Malformed, error.to_string())))?;
+        json::event::read(&json.data, keys).map_err(|error| named((Reason::Malformed, error.to_string())))?;
     let (mut told, log) = logged::tell(&fields, 0).map_err(named)?;
     if told.time.is_none() {
         told.time = i64::try_from(written.as_nanosecond()).ok().map(Time::from_unix_nanos);
@@ -143,7 +148,7 @@ fn explained(error: &dyn std::error::Error) -> String {
 
 /// The second pass over a log, for what Sysmon tells in it.
 fn ahead(part: &Part) -> Ahead {
-    let settings = settings();
+    let (settings, mut keys) = (settings(), Keys::new());
     let sysmon: Vec<u8> = "Sysmon".encode_utf16().flat_map(u16::to_le_bytes).collect();
     let sysmon = memmem::Finder::new(&sysmon).into_owned();
     // An end that is no clean one is the first pass's to report.
@@ -154,7 +159,7 @@ fn ahead(part: &Part) -> Ahead {
         if let Chunk::Data { data, .. } = &chunk
             && sysmon.find(data).is_some()
         {
-            read(chunk, &settings, &mut |outcome| {
+            read(chunk, &settings, &mut keys, &mut |outcome| {
                 if let Ok((told, Log::Sysmon)) = outcome {
                     found.push(told);
                 }

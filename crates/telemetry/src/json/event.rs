@@ -5,8 +5,9 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::keys::Keys;
 use super::packed;
-use super::shape::{Meaning, Place, meaning, named};
+use super::shape::{Meaning, Place, named};
 use crate::fields::{Field, Fields, Value};
 
 /// What was read of an event.
@@ -17,6 +18,8 @@ pub(crate) struct Event<'a> {
     packed: Vec<(Place, Cow<'a, str>)>,
     /// The message: read only when it is asked for, as it is most of an event and seldom needed.
     message: Message<'a>,
+    /// What keys mean, lent while it is read.
+    keys: Keys,
 }
 
 #[derive(Debug, Default)]
@@ -29,12 +32,12 @@ enum Message<'a> {
 }
 
 /// Reads the first event of a text, and says how many bytes it took.
-pub(crate) fn read(text: &[u8]) -> Result<(Fields<'_>, usize), serde_json::Error> {
-    let (event, length) = parse(text, Place::Top, Message::None)?;
+pub(crate) fn read<'a>(text: &'a [u8], keys: &mut Keys) -> Result<(Fields<'a>, usize), serde_json::Error> {
+    let (event, length) = parse(text, Place::Top, Message::None, keys)?;
     let mut event = event;
     unpack(&mut event);
     if matches!(event.message, Message::Passed) && lacks(&event.fields) {
-        let (with_message, _) = parse(text, Place::Top, Message::Wanted)?;
+        let (with_message, _) = parse(text, Place::Top, Message::Wanted, keys)?;
         if let Message::Read(message) = with_message.message {
             packed::lines(&message, &mut event.fields);
         }
@@ -45,7 +48,7 @@ pub(crate) fn read(text: &[u8]) -> Result<(Fields<'_>, usize), serde_json::Error
 /// Reads a text that stood as a string where its fields should have stood.
 pub(super) fn read_packed(text: &str, place: Place, into: &mut Fields<'_>) {
     // What is packed in it again stays there.
-    if let Ok((event, _)) = parse(text.as_bytes(), place, Message::None) {
+    if let Ok((event, _)) = parse(text.as_bytes(), place, Message::None, &mut Keys::default()) {
         into.absorb(&event.fields);
     }
 }
@@ -54,11 +57,14 @@ fn parse<'a>(
     text: &'a [u8],
     place: Place,
     message: Message<'a>,
+    keys: &mut Keys,
 ) -> Result<(Event<'a>, usize), serde_json::Error> {
-    let mut event = Event { message, ..Event::default() };
+    let mut event = Event { message, keys: std::mem::take(keys), ..Event::default() };
     let mut json = serde_json::Deserializer::from_slice(text);
     let all = Meaning { into: Some(place), ..Meaning::NONE };
-    Node { event: &mut event, meaning: all }.deserialize(&mut json)?;
+    let read = Node { event: &mut event, meaning: all }.deserialize(&mut json);
+    *keys = std::mem::take(&mut event.keys);
+    read?;
     let length = json.into_iter::<IgnoredAny>().byte_offset();
     Ok((event, length))
 }
@@ -155,7 +161,7 @@ impl<'a> Visitor<'a> for Node<'_, 'a> {
         match self.meaning.into {
             Some(Place::Item) => return item(self.event, map),
             Some(place) => {
-                while let Some(meaning) = map.next_key_seed(Key(place))? {
+                while let Some(meaning) = map.next_key_seed(Key(place, &mut self.event.keys))? {
                     if meaning.message && !matches!(self.event.message, Message::Wanted) {
                         self.event.message = Message::Passed;
                         map.next_value::<IgnoredAny>()?;
@@ -225,9 +231,9 @@ struct Attributes {
 }
 
 /// A key, as what it means at its place.
-struct Key(Place);
+struct Key<'k>(Place, &'k mut Keys);
 
-impl<'a> DeserializeSeed<'a> for Key {
+impl<'a> DeserializeSeed<'a> for Key<'_> {
     type Value = Meaning;
 
     fn deserialize<D: Deserializer<'a>>(self, from: D) -> Result<Meaning, D::Error> {
@@ -235,7 +241,7 @@ impl<'a> DeserializeSeed<'a> for Key {
     }
 }
 
-impl Visitor<'_> for Key {
+impl Visitor<'_> for Key<'_> {
     type Value = Meaning;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -243,6 +249,6 @@ impl Visitor<'_> for Key {
     }
 
     fn visit_str<E: Error>(self, key: &str) -> Result<Meaning, E> {
-        Ok(meaning(self.0, key))
+        Ok(self.1.meaning(self.0, key))
     }
 }

@@ -5,6 +5,7 @@
 //! ```
 
 pub(crate) mod event;
+pub(crate) mod keys;
 mod packed;
 mod scan;
 mod shape;
@@ -17,13 +18,14 @@ use crate::container::Part;
 use crate::logged::{self, Log, Refusal};
 use crate::supersede::{Ahead, Supersede};
 use crate::{Reason, Rejected, Told};
+use keys::Keys;
 use memchr::memmem;
 use split::{Bad, LONGEST, Piece, Splitter};
 
 /// The records of a part.
 pub(crate) fn records(part: Part) -> Records {
     let stream = part.stream();
-    Records { split: Some(split(stream)), supersede: Supersede::new(move || ahead(&part)) }
+    Records { split: Some(split(stream)), supersede: Supersede::new(move || ahead(&part)), keys: Keys::new() }
 }
 
 type Split = Splitter<Box<dyn Read + Send>>;
@@ -33,6 +35,7 @@ pub(crate) struct Records {
     /// Until the text has ended.
     split: Option<Split>,
     supersede: Supersede,
+    keys: Keys,
 }
 
 fn split(stream: Box<dyn Read + Send>) -> Split {
@@ -49,7 +52,7 @@ impl Iterator for Records {
                 self.split = None;
                 return None;
             }
-            Ok(Some(Piece::Record { text, cut })) => record(text, cut),
+            Ok(Some(Piece::Record { text, cut })) => record(text, cut, &mut self.keys),
             Ok(Some(Piece::Bad { what })) => (Err(bad(what)), None),
             Err(error) => {
                 let rejected = crate::damage(split.number() + 1, &error);
@@ -72,8 +75,8 @@ impl Iterator for Records {
 }
 
 /// What a record tells, and where in its text another begins.
-fn record(text: &[u8], cut: bool) -> (Result<(Told, Log), Refusal>, Option<usize>) {
-    let (fields, length) = match event::read(text) {
+fn record(text: &[u8], cut: bool, keys: &mut Keys) -> (Result<(Told, Log), Refusal>, Option<usize>) {
+    let (fields, length) = match event::read(text, keys) {
         Ok(read) => read,
         Err(error) => {
             let reason = if cut && error.is_eof() { Reason::Truncated } else { Reason::Malformed };
@@ -99,7 +102,7 @@ fn bad(what: Bad) -> logged::Refusal {
 
 /// The second pass over a part, for what Sysmon tells in it.
 fn ahead(part: &Part) -> Ahead {
-    let mut split = split(part.stream());
+    let (mut split, mut keys) = (split(part.stream()), Keys::new());
     // What an event of Sysmon has in it somewhere. Names that are written with escapes are not found: nobody does.
     let marks = ["ysmon", "YSMON", "UtcTime"].map(memmem::Finder::new);
     Box::new(std::iter::from_fn(move || {
@@ -107,7 +110,7 @@ fn ahead(part: &Part) -> Ahead {
             // An end that is no clean one is the first pass's to report.
             let (outcome, length) = match split.next().ok()?? {
                 Piece::Record { text, .. } if !marks.iter().any(|mark| mark.find(text).is_some()) => continue,
-                Piece::Record { text, cut } => record(text, cut),
+                Piece::Record { text, cut } => record(text, cut, &mut keys),
                 Piece::Bad { .. } => continue,
             };
             if let Some(length) = length {

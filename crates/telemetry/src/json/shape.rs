@@ -10,6 +10,8 @@
 //!
 //! A name is taken as it is written, then without regard to case and to `_`, `-` and blanks; the first is the better.
 
+use memchr::memchr;
+
 use crate::fields::Field;
 
 /// Where in an event a key stands.
@@ -99,9 +101,9 @@ impl Folded {
 pub(crate) fn meaning(place: Place, key: &str) -> Meaning {
     let mut place = place;
     let mut rest = key;
-    while let Some((first, after)) = rest.split_once('.') {
-        match single(place, first).into {
-            Some(next) => (place, rest) = (next, after),
+    while let Some(dot) = memchr(b'.', rest.as_bytes()) {
+        match single(place, &rest[..dot]).into {
+            Some(next) => (place, rest) = (next, &rest[dot + 1..]),
             None => return Meaning::NONE,
         }
     }

@@ -1,5 +1,9 @@
-//! The readers as their users see them: what they tell of files, whole and damaged.
-#![allow(missing_docs, reason = "tests")]
+//! What the readers tell of files, whole and damaged.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test stops at what it did not expect, and says what it skips"
+)]
 
 mod containers;
 mod damage;
