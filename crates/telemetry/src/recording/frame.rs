@@ -28,6 +28,9 @@ pub(super) const HEAD: usize = 60;
 /// The most content: a block's limit and its last event.
 pub(super) const MOST: usize = 4 << 20;
 
+/// More events than a recording has: numbers of events are added up.
+const MOST_EVENTS: u64 = 1 << 56;
+
 /// What is in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -63,6 +66,8 @@ pub(super) enum Fault {
     Head,
     /// Lengths that no writer writes.
     Length,
+    /// A number of an event that no recording has.
+    Number,
     /// A content whose checksum is wrong, or that does not decompress.
     Content,
     /// The file ends inside of it.
@@ -74,6 +79,7 @@ impl Fault {
         match self {
             Self::Head => "no block begins here",
             Self::Length => "a block of a length that is never written",
+            Self::Number => "a block of events with numbers that are never written",
             Self::Content => "a block whose content is not what was written",
             Self::Cut => "a block that the file ends inside of",
         }
@@ -89,6 +95,10 @@ impl Head {
         }
         let long = |at: usize| u64::from(word(bytes, at)) | u64::from(word(bytes, at + 4)) << 32;
         let (stored, raw) = (word(bytes, 8) as usize, word(bytes, 12) as usize);
+        let first = long(20);
+        if first > MOST_EVENTS {
+            return Err(Fault::Number);
+        }
         if stored > MOST || raw > MOST || bytes[5] > 1 || bytes[5] == 0 && stored != raw {
             return Err(Fault::Length);
         }
@@ -104,7 +114,7 @@ impl Head {
             stored,
             raw,
             count: word(bytes, 16),
-            first: long(20),
+            first,
             earliest: Time(long(28).cast_signed()),
             latest: Time(long(36).cast_signed()),
             crc: word(bytes, 52),

@@ -222,7 +222,7 @@ impl<R: Read> Reader<R> {
         self.account.lost_events += first.saturating_sub(self.behind);
         self.account.blocks += 1;
         self.next = first;
-        self.behind = first.saturating_add(count.into());
+        self.behind = first + u64::from(count);
         self.place = Some(Place { offset, count, first, earliest, latest });
     }
 

@@ -215,17 +215,17 @@ impl<R: Read + Seek> Selection<'_, R> {
         }
     }
 
-    /// How many blocks of the index looked at are still to be read: what is passed over is not among them.
+    /// Reads the next block that may hold something wanted, and says whether there is one.
     fn next_block(&mut self) -> Result<bool, BadRecord> {
         let bad =
             |entry: &Entry, why: String| BadRecord { number: entry.first, count: entry.count.into(), why };
         loop {
             if let Some(entry) = self.blocks.pop_front() {
-                let (_, content) = frame(&mut self.indexed.input, entry.offset, Kind::Events)
+                let (head, content) = frame(&mut self.indexed.input, entry.offset, Kind::Events)
                     .map_err(|error| bad(&entry, error.to_string()))?
                     .ok_or_else(|| bad(&entry, format!("the block at {} is damaged", entry.offset)))?;
                 (self.block, self.cursor) = (content, 0);
-                (self.next, self.behind) = (entry.first, entry.first.saturating_add(entry.count.into()));
+                (self.next, self.behind) = (head.first, head.first + u64::from(head.count));
                 return Ok(true);
             }
             let Some(part) = self.parts.pop_front() else { return Ok(false) };

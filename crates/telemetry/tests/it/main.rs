@@ -1,4 +1,4 @@
-//! What the readers tell of files, whole and damaged.
+//! The readers as their users see them: what they tell of files, whole and damaged.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -8,6 +8,7 @@
 mod containers;
 mod damage;
 mod data;
+mod docs;
 mod events;
 mod evtx_logs;
 mod faults;

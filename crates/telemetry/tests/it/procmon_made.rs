@@ -318,7 +318,7 @@ fn more_events_than_a_pml_has_are_one_rejected_record() {
     let mut file = shell(vec![(0, Act::ThreadExit), (0, Act::ThreadExit)]).to_pml(8);
     let end = file.len() as u64;
     // The array of offsets is the last of the file, and says that there is more of it.
-    let array = u64::from_le_bytes(file[0x248..0x250].try_into().unwrap()) as usize;
+    let array = usize::try_from(u64::from_le_bytes(file[0x248..0x250].try_into().unwrap())).unwrap();
     let offsets = file[array..array + 10].to_vec();
     file.extend_from_slice(&offsets);
     file[0x248..0x250].copy_from_slice(&end.to_le_bytes());

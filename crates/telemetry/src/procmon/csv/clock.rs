@@ -30,11 +30,19 @@ pub(super) struct Clock {
     last: Option<(i64, i64)>,
     /// The day of the first time of day, for the same.
     day: i64,
+    /// The date that was read last, and its day: the next record mostly has the same.
+    read: (String, i64),
 }
 
 impl Clock {
     pub(super) fn new(order: Option<DateOrder>, offset_minutes: i32, day: i64) -> Self {
-        Self { order, offset: i64::from(offset_minutes) * 60 * SECOND, last: None, day }
+        Self {
+            order,
+            offset: i64::from(offset_minutes) * 60 * SECOND,
+            last: None,
+            day,
+            read: Default::default(),
+        }
     }
 
     /// The moment of a record; an error says which text cannot be read.
@@ -45,12 +53,12 @@ impl Clock {
                 let ticks = time_of_day(of_day).ok_or(of_day)?;
                 (self.rolled_over(ticks), ticks)
             }
-            (of_day, date) => {
+            ("", date) => {
                 let (days, rest) = self.date(date).ok_or(date)?;
-                // The time of day has seven digits, that beside the date has none.
-                let text = if of_day.is_empty() { rest } else { of_day };
-                (days, time_of_day(text).ok_or(text)?)
+                (days, time_of_day(rest).ok_or(rest)?)
             }
+            // The time of day has seven digits, that beside the date has none.
+            (of_day, date) => (self.day_of(date).ok_or(date)?, time_of_day(of_day).ok_or(of_day)?),
         };
         Ok(Some(Time(days * DAY + ticks - self.offset)))
     }
@@ -65,6 +73,17 @@ impl Clock {
         };
         self.last = Some((day, ticks));
         day
+    }
+
+    /// The days since 1601 of a date.
+    fn day_of(&mut self, text: &str) -> Option<i64> {
+        if self.read.0 != text || text.is_empty() {
+            let (days, _) = self.date(text)?;
+            self.read.0.clear();
+            self.read.0.push_str(text);
+            self.read.1 = days;
+        }
+        Some(self.read.1)
     }
 
     /// The days since 1601 of a text that begins with a date, and what follows it.
@@ -120,6 +139,14 @@ fn is_date_separator(c: char) -> bool {
 
 /// Whether a time of day says in which half of the day it is, and in which: `None` for a word that is not known.
 fn half_of_day(text: &str) -> Option<Option<bool>> {
+    // Nearly all are English, or say nothing.
+    let word = text.trim_matches(|c: char| c.is_ascii_digit() || matches!(c, ' ' | ':' | '.' | ','));
+    match word {
+        "" => return Some(None),
+        "AM" => return Some(Some(false)),
+        "PM" => return Some(Some(true)),
+        _ => {}
+    }
     let word: String = text
         .chars()
         .filter(|c| !c.is_ascii_digit() && !is_mark(*c) && !matches!(c, ':' | '.' | ','))
@@ -133,17 +160,28 @@ fn half_of_day(text: &str) -> Option<Option<bool>> {
     }
 }
 
+/// The number that comes next in a text, and how many digits it has: no more than seven.
+fn next_number(rest: &mut &[u8]) -> Option<(i64, usize)> {
+    let start = rest.iter().position(u8::is_ascii_digit)?;
+    let digits = rest[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let number = &rest[start..start + digits];
+    *rest = &rest[start + digits..];
+    (digits <= 7)
+        .then(|| (number.iter().fold(0, |value, digit| value * 10 + i64::from(digit - b'0')), digits))
+}
+
 /// Ticks since midnight: `7:37:18.2093997 AM`, `07:37:18,2093997`, `下午 7:37:18`.
 pub(super) fn time_of_day(text: &str) -> Option<i64> {
-    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty());
-    let mut next = |most: i64| numbers.next()?.parse::<i64>().ok().filter(|number| *number <= most);
-    let (mut hour, minute, second) = (next(23)?, next(59)?, next(60)?);
-    let ticks = match numbers.next() {
-        None => 0,
-        Some(digits) if digits.len() <= 7 => format!("{digits:0<7}").parse::<i64>().ok()?,
-        Some(_) => return None,
-    };
-    if numbers.next().is_some() {
+    let mut rest = text.as_bytes();
+    let (mut hour, _) = next_number(&mut rest)?;
+    let (minute, _) = next_number(&mut rest)?;
+    let (second, _) = next_number(&mut rest)?;
+    let mut ticks = 0;
+    if rest.iter().any(u8::is_ascii_digit) {
+        let (fraction, digits) = next_number(&mut rest)?;
+        ticks = (digits..7).fold(fraction, |ticks, _| ticks * 10);
+    }
+    if hour > 23 || minute > 59 || second > 60 || rest.iter().any(u8::is_ascii_digit) {
         return None;
     }
     match half_of_day(text)? {
