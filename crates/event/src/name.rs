@@ -85,15 +85,17 @@ impl<'a> Name<'a> {
     }
 
     /// The NT-DOS form in which processes are opened, `\??\C:\usr\bin\ls` (R-PCI-03), in two parts:
-    /// prefix and rest. The prefix is empty where no drive is known for the volume. A drive letter that the source gave
+    /// prefix and rest. The prefix is empty where no drive is known for the volume. A drive that the source gave
     /// is as it gave it.
     pub fn dos(&self) -> (&'static str, &str) {
-        let Some(rest) = self.nt.strip_prefix(DEVICE) else { return ("", &self.nt) };
-        match self.host.as_deref() {
-            Some(host) if host.get(..DRIVE.len()).is_some_and(|it| it.eq_ignore_ascii_case(DRIVE)) => {
-                (DOS_DRIVES, host)
-            }
-            _ => (DOS_DRIVE, rest),
+        let has_drive = |path: &&str| {
+            path.starts_with(|c: char| c.is_ascii_alphabetic())
+                && path.get(1..).is_some_and(|it| it.starts_with(r":\"))
+        };
+        match (self.host.as_deref().filter(has_drive), self.nt.strip_prefix(DEVICE)) {
+            (Some(host), _) => (DOS_DRIVES, host),
+            (None, Some(rest)) => (DOS_DRIVE, rest),
+            (None, None) => ("", &self.nt),
         }
     }
 
@@ -161,5 +163,7 @@ mod tests {
         assert_eq!(Name::from_unix("/a b").dos(), (r"\??\C:", r"\a b"));
         let other = Name { nt: r"\Device\Mup\server\x.exe".into(), host: None };
         assert_eq!(other.dos(), ("", r"\Device\Mup\server\x.exe"));
+        let second = Name { nt: r"\Device\HarddiskVolume2\x.exe".into(), host: Some(r"D:\x.exe".into()) };
+        assert_eq!(second.dos(), (r"\??\", r"D:\x.exe"), "where its source knows the drive");
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use event::{Event, Time};
-use telemetry::Rejected;
+use event::{Event, EventKind, ProcessId, Time};
+use telemetry::{Reason, Rejected};
 
 use super::account::{Account, Cause};
 use super::machine::{Machine, Reading};
@@ -138,6 +138,14 @@ impl Normaliser {
         out: &mut dyn FnMut(Step<'_>),
     ) {
         self.account.read += 1;
+        let system = [ProcessId::IDLE, ProcessId::SYSTEM].contains(&event.process());
+        if system && matches!(event.kind, EventKind::ProcessCreate(_) | EventKind::ProcessExit(_)) {
+            let detail = format!("process {} is there as long as the machine", event.process());
+            return self.reject(file, number, Cause::SystemProcess, &detail, out);
+        }
+        if event.time.0 < 0 {
+            return self.reject(file, number, Cause::Read(Reason::Malformed), "a time before 1601", out);
+        }
         match self.wanted(name) {
             Ok(machine) => {
                 self.account.accepted += 1;

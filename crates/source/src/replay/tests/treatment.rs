@@ -335,3 +335,33 @@ fn what_is_no_time_is_none() {
     let stand_in = super::super::processes::stand_in(u32::MAX);
     assert!(ThreadId(stand_in) >= ThreadId(0x4000_0000));
 }
+
+#[test]
+fn events_of_our_own_recordings_are_told_again_unless_no_machine_has_them() {
+    let mut normaliser = Normaliser::new(Options::default());
+    let event = |time, process| {
+        let kind = EventKind::ProcessExit(event::ProcessExit {
+            process: ProcessId(process),
+            status: nt_abi::NTSTATUS(0),
+        });
+        Event {
+            time: Time(time),
+            context: ClientId::default(),
+            kind,
+            conditions: event::Conditions::default(),
+        }
+    };
+    let mut told = Vec::new();
+    for (number, event) in (1..).zip([event(9, 8), event(5, 12), event(7, 4), event(-1, 16)]) {
+        normaliser.pass(0, number, "M", event, &mut |step| {
+            if let Step::Accepted(accepted) = step {
+                told.extend(accepted.events.iter().map(|told| told.event.time.0));
+            }
+        });
+    }
+    assert_eq!(told, [9, 5], "in their order");
+    assert_eq!(
+        normaliser.account().to_string(),
+        "read 4 = accepted 2 + rejected 2 (malformed 1, system-process 1)"
+    );
+}
