@@ -113,6 +113,12 @@ impl Processes {
         }
     }
 
+    /// Whether a process that is known by its id only can have one whose last process exited no later than `time`.
+    pub(super) fn is_free_again(&self, id: u32, subject: &Subject, time: Time) -> bool {
+        let exited = self.gone_ids.get(&id).is_some_and(|(exit, _)| *exit <= time);
+        exited && subject.unique.is_none() && subject.process.is_some() && !self.live.contains_key(&id)
+    }
+
     /// An id that no process has, for one whose record says none.
     fn unused(&self) -> u32 {
         MADE_UP + self.made_up % (MADE_UP / 4) * 4

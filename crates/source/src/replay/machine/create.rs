@@ -39,6 +39,8 @@ impl Machine {
                 return Ok(None);
             }
             Who::System(id) => return Err((Cause::SystemProcess, format!("process {id} is not created"))),
+            // Clocks are coarse: the id of one that exited may be another's at the same moment.
+            Who::Gone(id) if self.processes.is_free_again(id, &create.subject, time) => id,
             Who::Gone(id) => return Err((Cause::AfterExit, format!("process {id} has exited"))),
             Who::Unknown(id) => id,
             Who::Stale(id) => {

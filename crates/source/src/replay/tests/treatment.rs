@@ -86,6 +86,13 @@ fn an_id_that_is_used_again_is_another_process_and_the_exit_was_not_recorded() {
 }
 
 #[test]
+fn an_id_can_be_used_again_at_the_moment_of_the_exit() {
+    let told = lines(vec![(1, create(8, 4)), (2, exit(8)), (2, create(8, 4)), (3, exit(8))]);
+    assert_eq!(short(&told)[3..6], ["exit 8 1", "create 8 of 4", "+ thread 8.first"]);
+    assert!(!told.iter().any(|line| line.starts_with('!')), "{told:?}");
+}
+
+#[test]
 fn processes_are_told_apart_by_more_than_their_ids() {
     let told = lines(vec![
         (1, create_of(with_guid(8, "a"), of(4))),
@@ -299,7 +306,7 @@ fn machines_are_told_apart_and_one_can_be_chosen() {
         [(1, create(8, 4)), (2, exit(8))].map(|(number, what)| Told {
             number,
             machine: Some(machine.into()),
-            time: Some(Time(1)),
+            time: Some(Time(if number == 1 { 1 } else { 2 })),
             what,
         })
     };
