@@ -11,6 +11,9 @@ pub fn schema() -> String {
     let mut schema = schemars::schema_for!(file::Scenario);
     schema.insert("$id".into(), ID.into());
     schema.insert("title".into(), "A Callboard scenario".into());
+    // In one order, whatever the programs that this is built into ask of the maps of JSON.
+    let mut schema = schema.to_value();
+    schema.sort_all_objects();
     let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
     text.push('\n');
     text
