@@ -164,3 +164,25 @@ fn r_reg_12_low_pool_is_said_after_integrity_and_before_a_full_table() {
         }
     });
 }
+
+#[test]
+fn r_reg_02_types_and_flags_have_the_values_of_the_headers() {
+    // SAFETY: kernel routines called as a driver would; nothing is called.
+    as_a_driver(|kernel, at| unsafe {
+        assert_eq!(PsSetCreateProcessNotifyRoutineEx2(0, at(1), 0), STATUS_SUCCESS);
+        assert_eq!(PsSetCreateProcessNotifyRoutineEx2(1, at(2), 0), STATUS_INVALID_PARAMETER);
+        for kind in [0, 1] {
+            assert_eq!(PsSetCreateThreadNotifyRoutineEx(kind, at(3)), STATUS_SUCCESS);
+        }
+        assert_eq!(PsSetCreateThreadNotifyRoutineEx(2, at(4)), STATUS_INVALID_PARAMETER);
+        assert_eq!(PsSetLoadImageNotifyRoutineEx(at(5), 1), STATUS_SUCCESS);
+        let tables = &kernel.ps.tables;
+        let (mut threads, mut images) = (Vec::new(), Vec::new());
+        tables.as_walker(|walker| {
+            tables.thread.walk(walker, |found| threads.push(found.flavour));
+            tables.image.walk(walker, |found| images.push(found.flags));
+        });
+        assert_eq!(threads, [ThreadFlavour::NonSystem, ThreadFlavour::Subsystems]);
+        assert_eq!(images, [1]);
+    });
+}
