@@ -5,8 +5,9 @@
 
 use event::Time;
 
-/// 100 ns units in a second, and from 1601 to 1970.
-const SECOND: i64 = 10_000_000;
+use crate::civil::{Date, SECOND};
+
+/// 100 ns units from 1601 to 1970.
 const UNIX_EPOCH: i64 = 116_444_736_000_000_000;
 
 /// `2020-10-23 16:58:01.123`, ISO 8601 with or without a zone, `/Date(1603472281123)/`, or a number since 1970.
@@ -83,23 +84,9 @@ fn number(digits: &[u8]) -> Option<i64> {
     Some(digits.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0')))
 }
 
-/// Days from 1 January 1601.
+/// Days from 1 January 1601, where NT's time begins.
 fn days(year: i64, month: i64, day: i64) -> Option<i64> {
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let before =
-        *[0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334].get(usize::try_from(month - 1).ok()?)?;
-    let length = match month {
-        2 => 28 + i64::from(leap),
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    };
-    if year < 1601 || !(1..=length).contains(&day) {
-        return None;
-    }
-    let years = year - 1601;
-    Some(
-        years * 365 + years / 4 - years / 100 + years / 400 + before + i64::from(leap && month > 2) + day - 1,
-    )
+    Some(Date::new(year, month, day).filter(|_| year >= 1601)?.days())
 }
 
 /// Seconds, with or without a fraction, or milli-, micro- or nanoseconds since 1970: told apart by how large they are, for
