@@ -60,13 +60,19 @@ static VOID NTAPI OnImage(PUNICODE_STRING FullImageName, HANDLE ProcessId, PIMAG
     ExReleaseFastMutex(&Lock);
 }
 
+/* Removes the process routine, which may have run already when DriverEntry fails, and then frees what it kept. */
+static VOID Stop(VOID)
+{
+    PsSetCreateProcessNotifyRoutine(OnProcess, TRUE);
+    while (!IsListEmpty(&List))
+        ExFreePoolWithTag(CONTAINING_RECORD(RemoveHeadList(&List), INJECTION, Link), TAG);
+}
+
 static VOID NTAPI Unload(PDRIVER_OBJECT DriverObject)
 {
     UNREFERENCED_PARAMETER(DriverObject);
     PsRemoveLoadImageNotifyRoutine(OnImage);
-    PsSetCreateProcessNotifyRoutine(OnProcess, TRUE);
-    while (!IsListEmpty(&List))
-        ExFreePoolWithTag(CONTAINING_RECORD(RemoveHeadList(&List), INJECTION, Link), TAG);
+    Stop();
 }
 
 NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
@@ -81,6 +87,6 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
         return status;
     status = PsSetLoadImageNotifyRoutine(OnImage);
     if (!NT_SUCCESS(status))
-        PsSetCreateProcessNotifyRoutine(OnProcess, TRUE);
+        Stop();
     return status;
 }
