@@ -219,9 +219,9 @@ fn pool_address(stop: &machine::Stop) -> Option<usize> {
 /// Whether an address is a program's memory: drivers and their pool lie in the same half of the address space here.
 fn is_of_a_program(address: u64) -> bool {
     let Ok(at) = usize::try_from(address) else { return false };
-    let images = [machine::images::find(at).is_some(), machine::images::find_unloaded(at).is_some()];
     crate::mm::probe::is_user(address, 1)
-        && !images.contains(&true)
+        && machine::images::find(at).is_none()
+        && machine::images::find_unloaded(at).is_none()
         && kernel().ex.pool.describe(at).is_none()
         && crate::mm::user::is_there(address)
 }
