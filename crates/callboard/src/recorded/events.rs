@@ -96,6 +96,10 @@ impl<W: Write> Audience for Lines<W> {
         Ok(())
     }
 
+    fn idle(&mut self) -> Result<(), Failure> {
+        self.out.flush().map_err(written)
+    }
+
     fn end(&mut self) -> Result<(), Failure> {
         let events = self.events.take().unwrap_or(0);
         recording::write_last(&mut self.out, events).map_err(written)?;
@@ -139,6 +143,10 @@ impl<S: Sink> Audience for Timeline<S> {
             self.record(told.event.time, Body::Event(told.event.clone()))?;
         }
         Ok(())
+    }
+
+    fn idle(&mut self) -> Result<(), Failure> {
+        self.sink.flush().map_err(|error| failed(&error))
     }
 
     fn end(&mut self) -> Result<(), Failure> {

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use callboard::exit;
 use callboard::replay::{Account, Normaliser, Options, Step, Which};
 use indicatif::{ProgressBar, ProgressStyle};
-use telemetry::recording::{Ending, Reader};
-use telemetry::{Format, Part, Reason, Rejected};
+use telemetry::{Fed, Feed};
 
 use super::files::Files;
 use crate::Failure;
@@ -23,6 +22,8 @@ pub(super) trait Audience {
     fn begin(&mut self, name: &str) -> Result<(), Failure>;
     /// What becomes of a record of it.
     fn step(&mut self, step: Step<'_>) -> Result<(), Failure>;
+    /// Nothing more has come yet: who looks at what was told sees all of it.
+    fn idle(&mut self) -> Result<(), Failure>;
     /// It ends.
     fn end(&mut self) -> Result<(), Failure>;
 }
@@ -65,15 +66,19 @@ fn one(
     let mut pass = Pass { begun: false, failure: None, audience, read: 0, bar: None, since: Instant::now() };
     let mut normaliser = Normaliser::new(options);
     for (file, (part, format)) in files.parts.iter().enumerate() {
-        match format {
-            Format::Cbr => events(file, part, &mut normaliser, &mut pass)?,
-            _ => {
-                let records = telemetry::read(part, *format);
-                for record in records.map_err(|error| Failure::new(exit::USAGE, error))? {
-                    normaliser.take(file, record, &mut |step| pass.step(step));
-                    pass.progress()?;
+        let feed = Feed::open(part, *format).map_err(|error| Failure::new(exit::USAGE, error))?;
+        for fed in feed {
+            let out = &mut |step: Step<'_>| pass.step(step);
+            match fed {
+                Fed::Told(told) => normaliser.take(file, Ok(told), out),
+                Fed::Rejected(rejected) => normaliser.take(file, Err(rejected), out),
+                Fed::Event { number, machine, event } => normaliser.pass(file, number, &machine, event, out),
+                Fed::Idle => {
+                    normaliser.idle(out);
+                    pass.audience.idle()?;
                 }
             }
+            pass.progress()?;
         }
     }
     normaliser.finish(&mut |step| pass.step(step));
@@ -86,54 +91,6 @@ fn one(
     }
     let machines = normaliser.machines().map(str::to_owned).collect();
     Ok((normaliser.account().clone(), machines))
-}
-
-/// The events of one of our own recordings.
-fn events(file: usize, part: &Part, normaliser: &mut Normaliser, pass: &mut Pass<'_>) -> Result<(), Failure> {
-    let broken =
-        |error: &dyn std::fmt::Display| Failure::new(exit::USAGE, format_args!("{}: {error}", part.name()));
-    let mut reader = Reader::open(part.stream()).map_err(|error| broken(&error))?;
-    let name = reader.meta().map(|meta| meta.machine.clone()).unwrap_or_default();
-    let mut number = 0;
-    let damaged = |number, reason, detail| Err(Rejected { number, reason, detail });
-    loop {
-        number += 1;
-        let event = match reader.next_event() {
-            None => break,
-            Some(Ok(event)) => Ok(event.into_owned()),
-            Some(Err(bad)) => Err((bad.count, bad.to_string())),
-        };
-        match event {
-            Ok(event) => normaliser.pass(file, number, &name, event, &mut |step| pass.step(step)),
-            Err((count, why)) => {
-                for _ in 0..count {
-                    let record = damaged(number, Reason::Damaged, why.clone());
-                    normaliser.take(file, record, &mut |step| pass.step(step));
-                }
-            }
-        }
-        pass.progress()?;
-    }
-    let account = reader.account();
-    // What is missing is not known record by record: each place counts as one.
-    for gap in 0..account.gap_count {
-        let known = usize::try_from(gap).ok().and_then(|gap| account.gaps.get(gap));
-        let detail = known
-            .map_or_else(String::new, |gap| format!("{} bytes at {}: {}", gap.bytes, gap.offset, gap.why));
-        normaliser.take(file, damaged(number, Reason::Damaged, detail), &mut |step| pass.step(step));
-    }
-    let ending = match &account.ending {
-        Ending::Finished | Ending::NotReached => None,
-        Ending::Unfinished => {
-            Some("the recording was not finished: what was being written is not there".into())
-        }
-        Ending::Unreadable(error) => Some(error.clone()),
-        Ending::GaveUp => Some("most of what follows only looks like a recording".into()),
-    };
-    if let Some(detail) = ending {
-        normaliser.take(file, damaged(number, Reason::Truncated, detail), &mut |step| pass.step(step));
-    }
-    Ok(())
 }
 
 /// One reading of all files.

@@ -181,6 +181,19 @@ impl Audience for Theatre<'_> {
         accepted.events.iter().try_for_each(|told| self.event(&told.event))
     }
 
+    fn idle(&mut self) -> Result<(), Failure> {
+        if let Some(machine) = &mut self.machine {
+            if machine.player.flush(&mut machine.live).is_err() {
+                self.stopped = true;
+            }
+            machine.live.drain();
+        }
+        match self.records.borrow_mut().flush() {
+            Ok(()) | Err(SinkError::Closed { .. }) => Ok(()),
+            Err(error) => Err(Failure::new(exit::FAILED, error)),
+        }
+    }
+
     fn end(&mut self) -> Result<(), Failure> {
         self.stopped = false;
         let Some(machine) = self.machine.take() else { return Ok(()) };

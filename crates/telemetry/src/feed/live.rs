@@ -16,7 +16,7 @@ use crate::supersede::Supersede;
 const AHEAD: usize = 1024;
 /// For so many others a record waits.
 const WAITING: usize = 8192;
-/// And for so long. A pause of that length is one.
+/// And for so long. What was given out has a pause behind it so long after, if nothing else is there.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a reader gives, as it comes.
@@ -25,8 +25,8 @@ pub(super) struct Live {
     /// What came and was not told, and when it came.
     came: VecDeque<(Instant, Given)>,
     supersede: Supersede,
-    /// Whether the pause that is now was told of.
-    idle: bool,
+    /// When the first was given out of those that no pause has followed yet.
+    given: Option<Instant>,
     ended: bool,
 }
 
@@ -41,7 +41,7 @@ impl Live {
             coming,
             came: VecDeque::new(),
             supersede: Supersede::of_what_came(),
-            idle: false,
+            given: None,
             ended: false,
         }
     }
@@ -57,7 +57,6 @@ impl Live {
                 if let Given::Raw(told, log) = &given {
                     self.supersede.hear(told, *log);
                 }
-                self.idle = false;
                 self.came.push_back((Instant::now(), given));
                 true
             }
@@ -87,14 +86,14 @@ impl Iterator for Live {
 
     fn next(&mut self) -> Option<Fed> {
         while self.came.is_empty() && !self.ended {
-            let until = (!self.idle).then(|| Instant::now() + PATIENCE);
-            if !self.wait(until) && !self.ended {
-                self.idle = true;
+            if !self.wait(self.given.map(|given| given + PATIENCE)) && !self.ended {
+                self.given = None;
                 return Some(Fed::Idle);
             }
         }
         self.settle();
         let (_, given) = self.came.pop_front()?;
+        self.given.get_or_insert_with(Instant::now);
         Some(match given {
             Given::Fed(fed) => fed,
             Given::Raw(told, log) => {

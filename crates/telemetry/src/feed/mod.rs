@@ -27,8 +27,8 @@ pub enum Fed {
         /// What happened.
         event: Event<'static>,
     },
-    /// Nothing has come for a while: what waits for others may be told. Only of a [live](Part::is_live) part, once in each
-    /// pause.
+    /// Nothing else is there yet, and what was given before has waited for it: it may be told. Only of a
+    /// [live](Part::is_live) part.
     Idle,
 }
 
