@@ -17,6 +17,7 @@ mod name;
 mod owned;
 mod record;
 pub mod signal;
+pub mod terminal;
 mod time;
 pub mod wire;
 

@@ -167,8 +167,16 @@ struct Distribution<'a> {
 }
 
 impl Distribution<'_> {
-    fn step(&mut self, step: Step<'_>) -> Result<(), Failure> {
-        let Step::Accepted(accepted) = step else { return Ok(()) };
+    fn step(&mut self, step: Option<Step<'_>>) -> Result<(), Failure> {
+        let accepted = match step {
+            Some(Step::Accepted(accepted)) => accepted,
+            Some(Step::Rejected(_)) => return Ok(()),
+            None => {
+                self.flush()?;
+                self.machines.values().for_each(|(lane, _)| lane.quiet());
+                return Ok(());
+            }
+        };
         let (lane, pending) = self
             .machines
             .entry(accepted.machine)
