@@ -29,9 +29,10 @@ const SHOWN: usize = 20;
 /// Replays them, and says with which exit code to end.
 pub(crate) fn replay(arguments: &Replay) -> Outcome {
     let drivers = drivers::named(&arguments.drivers)?;
-    run::check_settings(&arguments.bench, &drivers)?;
     run::options(&arguments.bench)?;
     let baseline = Baseline::read(&arguments.baseline)?;
+    let others = baseline.as_ref().map_or(&[][..], Baseline::drivers);
+    run::check_settings(&arguments.bench, &drivers.iter().chain(others).collect::<Vec<_>>())?;
     let files = Files::look(&arguments.recording.files)?;
     let records = sinks::sinks(&arguments.output, Stream::Replay)?;
     let mut all = Fanout::new();
