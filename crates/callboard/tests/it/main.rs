@@ -24,6 +24,7 @@ mod conformance;
 mod drivers;
 mod errors;
 mod hostile;
+mod kills;
 mod lifetimes;
 mod loads;
 mod other;
