@@ -28,6 +28,8 @@ pub enum Body<'a> {
         version: Cow<'a, str>,
         /// The profile that is stood in for.
         profile: Cow<'a, str>,
+        /// The recorded machine that is replayed; empty where it has no name, and where nothing is replayed.
+        machine: Cow<'a, str>,
         /// The command and its arguments; empty where there is none.
         command: Vec<Cow<'a, str>>,
     },
@@ -100,6 +102,13 @@ pub enum Body<'a> {
         status: NTSTATUS,
         /// The driver, where one is known to have run.
         driver: Option<DriverId>,
+    },
+    /// What a process is recorded to have done from here on, up to its exit, would not have happened.
+    Doubt {
+        /// The process.
+        process: ProcessId,
+        /// Which was refused, or terminated by a driver: the process itself, or one that it descends from.
+        because: ProcessId,
     },
     /// A driver printed something: whole lines, without their line end.
     Debug {

@@ -131,6 +131,7 @@ impl Summary {
             | Body::Notification(_)
             | Body::Verdict { .. }
             | Body::Termination { .. }
+            | Body::Doubt { .. }
             | Body::Stop(_)
             | Body::Note { .. }
             | Body::Timing(_) => {}

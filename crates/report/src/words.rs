@@ -170,6 +170,7 @@ pub(crate) fn record_type(body: &Body<'_>) -> &'static str {
         Body::Notification(_) => "notification",
         Body::Verdict { .. } => "verdict",
         Body::Termination { .. } => "termination",
+        Body::Doubt { .. } => "doubt",
         Body::Debug { .. } => "debug",
         Body::Finding(_) => "finding",
         Body::Stop(_) => "stop",

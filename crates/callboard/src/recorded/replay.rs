@@ -116,6 +116,7 @@ impl Theatre<'_> {
         live.add(Body::Start {
             version: env!("CARGO_PKG_VERSION").into(),
             profile: self.arguments.bench.profile.os.name().into(),
+            machine: self.name.as_str().into(),
             command: Vec::new(),
         });
         let text = format!("machine {} of {}", shown(&self.name), self.source);

@@ -38,6 +38,7 @@ fn quietest(body: &Body<'_>) -> Verbosity {
         | Body::DriverLoad { .. }
         | Body::DriverUnload { .. }
         | Body::Registration { .. }
+        | Body::Doubt { .. }
         | Body::Debug { .. }
         | Body::Leak(_)
         | Body::Note { level: Level::Info, .. } => Normal,
@@ -70,7 +71,9 @@ impl Timeline<'_> {
     fn show(&mut self) {
         let record = self.record;
         match &record.body {
-            Body::Start { version, profile, command } => self.start(version, profile, command),
+            Body::Start { version, profile, machine, command } => {
+                self.start(version, profile, machine, command);
+            }
             Body::DriverLoad { driver, path, base, size, missing, .. } => {
                 self.driver_load(*driver, path, (*base, *size), missing);
             }
@@ -81,6 +84,7 @@ impl Timeline<'_> {
             Body::Notification(notification) => self.notification(notification),
             Body::Verdict { process, status, driver } => self.verdict(*process, *status, *driver),
             Body::Termination { process, status, driver } => self.termination(*process, *status, *driver),
+            Body::Doubt { process, because } => self.doubt(*process, *because),
             Body::Debug { driver, component, level, text } => self.debug(*driver, *component, *level, text),
             Body::Finding(finding) => trouble::finding(self, finding),
             Body::Stop(stop) => trouble::stop(self, stop),
@@ -154,13 +158,19 @@ impl Timeline<'_> {
         self.paper.word(WARN, sign, DRIVER, &name);
     }
 
-    fn start(&mut self, version: &str, profile: &str, command: &[impl AsRef<str>]) {
+    fn start(&mut self, version: &str, profile: &str, machine: &str, command: &[impl AsRef<str>]) {
         let dot = self.paper.signs().dot;
         self.paper.begin();
         self.paper.put(STRONG, "callboard");
         self.paper.put(PLAIN, &format!(" {version} "));
         self.paper.sign(FAINT, dot);
         self.paper.put(PLAIN, &format!(" as {profile}"));
+        if !machine.is_empty() {
+            self.paper.put(PLAIN, " ");
+            self.paper.sign(FAINT, dot);
+            self.paper.put(PLAIN, " ");
+            self.paper.put_short(STRONG, machine);
+        }
         if !command.is_empty() {
             self.paper.put(PLAIN, " ");
             self.paper.sign(FAINT, dot);
@@ -292,7 +302,10 @@ impl Timeline<'_> {
             }
             EventKind::ImageLoad(image) => self.image(image),
         }
-        let unusual = words::unusual(event);
+        let mut unusual = words::unusual(event);
+        if self.names.doubt(event).is_some() {
+            unusual.push("would not have happened");
+        }
         if !unusual.is_empty() {
             self.paper.put(FAINT, &format!("  ({})", unusual.join(", ")));
         }
@@ -410,6 +423,19 @@ impl Timeline<'_> {
         self.paper.put_short(DRIVER, &self.driver_name(driver));
         let answer = self.exit_status(status);
         self.paper.put_wrapped(PLAIN, &format!(": {answer}"));
+        self.paper.end();
+    }
+
+    fn doubt(&mut self, process: ProcessId, because: ProcessId) {
+        if process == because {
+            // The verdict or termination was shown, and each line of the process says it.
+            return;
+        }
+        self.begin_about(None);
+        self.word_faint("doubt");
+        let name = self.names.process(because).unwrap_or("?");
+        let text = format!("{process} would not have happened, as {name} ({because}) was ended");
+        self.paper.put_wrapped(PLAIN, &text);
         self.paper.end();
     }
 
