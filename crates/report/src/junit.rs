@@ -68,7 +68,6 @@ impl<W: Write> Junit<W> {
     fn see(&mut self, record: &Record<'_>) {
         if self.machine.see(record) {
             self.end_machine();
-            self.names = Names::default();
         }
         self.names.see(record);
         match &record.body {

@@ -14,8 +14,9 @@ pub(crate) struct Machine {
 impl Machine {
     /// Looks whether a record is the first of the next machine.
     pub(crate) fn see(&mut self, record: &Record<'_>) -> bool {
-        let Body::Start { .. } = &record.body else { return false };
+        let Body::Start { machine, .. } = &record.body else { return false };
         self.number += 1;
+        machine.as_ref().clone_into(&mut self.name);
         true
     }
 

@@ -24,6 +24,7 @@ use event::{Body, DriverId, Record, Time};
 use self::entry::Entry;
 use self::tracks::Tracks;
 use crate::machine::Machine;
+use crate::names::Names;
 use crate::output::{Output, Pace};
 use crate::{Sink, SinkError, json, words};
 
@@ -35,6 +36,7 @@ const LATEST: u64 = 1 << 62;
 pub struct Perfetto<W> {
     output: Output<W>,
     machine: Machine,
+    names: Names,
     /// When the trace begins.
     origin: Option<Time>,
     /// When this machine begins in it.
@@ -53,6 +55,7 @@ impl<W: Write> Perfetto<W> {
         Self {
             output: Output::new(name, writer, Pace::Blocks),
             machine: Machine::default(),
+            names: Names::default(),
             origin: None,
             start: Time::default(),
             tracks: Tracks::default(),
@@ -87,6 +90,7 @@ impl<W: Write> Perfetto<W> {
         if let Body::DriverLoad { driver, name, .. } = &record.body {
             self.drivers.insert(*driver, name.as_ref().into());
         }
+        self.names.see(record);
         self.now = self.now.max(self.at(record.time));
         self.tell(record);
     }

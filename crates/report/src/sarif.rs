@@ -85,7 +85,6 @@ impl<W: Write> Sarif<W> {
 
     fn see(&mut self, record: &Record<'_>) {
         if self.machine.see(record) {
-            self.names = Names::default();
             self.drivers.clear();
             self.recent.clear();
             self.invocations.extend(self.invocation.take());
@@ -101,7 +100,8 @@ impl<W: Write> Sarif<W> {
                 if self.recent.len() == RECENT {
                     self.recent.pop_front();
                 }
-                self.recent.push_back((record.context, result::event(event)));
+                let doubtful = self.names.doubt(event).is_some();
+                self.recent.push_back((event.context, result::event(event, doubtful)));
             }
             _ => {}
         }

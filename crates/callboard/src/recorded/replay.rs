@@ -28,7 +28,9 @@ pub(crate) fn replay(arguments: &Replay) -> Outcome {
     run::check_settings(&arguments.bench, &drivers)?;
     run::options(&arguments.bench)?;
     let files = Files::look(&arguments.recording.files)?;
-    let sinks = Symbolise::new(sinks::sinks(&arguments.output, Stream::Replay)?);
+    let mut sinks = sinks::sinks(&arguments.output, Stream::Replay)?;
+    sinks.push(sinks::reports(&arguments.output)?);
+    let sinks = Symbolise::new(sinks);
     let records = Rc::new(RefCell::new(Answers::new(sinks)));
     let mut theatre = Theatre {
         arguments,

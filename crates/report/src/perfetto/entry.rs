@@ -151,6 +151,9 @@ pub(super) struct Args<'a> {
     pub(super) pid: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) parent: Option<u32>,
+    /// The process whose end it would not have survived: it would not have happened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) because_pid: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) image: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -99,7 +99,8 @@ impl<W: Write> Perfetto<W> {
                 };
                 self.moment(NOBODY, Scope::Process, "run", &end, time, Args::default());
             }
-            Body::Timing(_) | Body::End => {}
+            // Each event says it.
+            Body::Doubt { .. } | Body::Timing(_) | Body::End => {}
         }
     }
 
@@ -187,43 +188,46 @@ impl<W: Write> Perfetto<W> {
 
     fn event(&mut self, time: u64, event: &Event<'_>) {
         let context = event.context;
+        let because_pid = self.names.doubt(event).map(|process| process.0);
         self.end_creation(context);
         match &event.kind {
             EventKind::ProcessPresent(process) => {
-                self.begin_life(time, process);
+                self.begin_life(time, process, because_pid);
             }
             EventKind::ProcessClone(process) | EventKind::ProcessCreate(process) => {
-                let number = self.begin_life(time, process);
+                let number = self.begin_life(time, process, because_pid);
                 self.creation(time, context, process, number);
             }
             EventKind::ProcessExit(exit) => {
                 self.settle(context, time);
-                let status = Args { status: Some(Code(exit.status.as_u32())), ..Args::default() };
-                self.moment(context, Scope::Thread, "process", "process exits", time, status);
-                let status = Args { status: Some(Code(exit.status.as_u32())), ..Args::default() };
-                self.end_life(exit.process, time, status);
+                let args =
+                    || Args { status: Some(Code(exit.status.as_u32())), because_pid, ..Args::default() };
+                self.moment(context, Scope::Thread, "process", "process exits", time, args());
+                self.end_life(exit.process, time, args());
             }
             EventKind::ThreadCreate(thread) => {
                 self.settle(context, time);
                 self.end_creation(thread.thread);
                 self.tracks.new_thread(thread.thread);
-                self.moment(thread.thread, Scope::Thread, "thread", "thread created", time, Args::default());
+                let args = Args { because_pid, ..Args::default() };
+                self.moment(thread.thread, Scope::Thread, "thread", "thread created", time, args);
             }
             EventKind::ThreadExit(exit) => {
                 self.settle(context, time);
-                let args = Args { status: Some(Code(exit.status.as_u32())), ..Args::default() };
+                let args = Args { status: Some(Code(exit.status.as_u32())), because_pid, ..Args::default() };
                 self.moment(exit.thread, Scope::Thread, "thread", "thread exits", time, args);
                 self.tracks.end_thread(exit.thread);
             }
-            EventKind::ImageLoad(image) => self.image(time, context, image),
+            EventKind::ImageLoad(image) => self.image(time, context, image, because_pid),
         }
     }
 
-    fn image(&mut self, time: u64, context: ClientId, image: &Image<'_>) {
+    fn image(&mut self, time: u64, context: ClientId, image: &Image<'_>, because_pid: Option<u32>) {
         self.settle(context, time);
         let file = image.name.as_ref().map_or("without a name", |name| name.file_name());
         let args = Args {
             pid: Some(image.process.0),
+            because_pid,
             image: image.name.as_ref().map(|name| name.for_people()),
             base: Some(Address(image.base)),
             size: Some(image.size),
@@ -233,7 +237,7 @@ impl<W: Write> Perfetto<W> {
     }
 
     /// The beginning of a process's lifetime, and the number it has.
-    fn begin_life(&mut self, time: u64, process: &Process<'_>) -> u32 {
+    fn begin_life(&mut self, time: u64, process: &Process<'_>, because_pid: Option<u32>) -> u32 {
         for context in self.tracks.creating(process.process).into_values() {
             self.end_creation(context);
         }
@@ -252,6 +256,7 @@ impl<W: Write> Perfetto<W> {
         let args = Args {
             pid: Some(process.process.0),
             parent: Some(process.parent.0),
+            because_pid,
             image: process.image.as_ref().map(|image| image.for_people()),
             command_line: process.command_line.as_deref(),
             ..Args::default()
@@ -300,8 +305,7 @@ impl<W: Write> Perfetto<W> {
 
     /// A creation is over when its thread goes on, or when somebody refused it.
     fn end_creation(&mut self, context: ClientId) {
-        let thread = self.tracks.thread(context);
-        let Some((name, since)) = thread.creating.take() else { return };
+        let Some((thread, name, since)) = self.tracks.take_creation(context) else { return };
         thread.busy = thread.busy.max(since.saturating_add(1));
         let (on, time) = (thread.track, thread.busy);
         self.emit(&Entry::new(Phase::End, "process", &name, on, time));

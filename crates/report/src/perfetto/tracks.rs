@@ -103,6 +103,13 @@ impl Tracks {
         std::mem::take(&mut self.numbers.new)
     }
 
+    /// The creation that is under way on a thread, taken from it.
+    pub(super) fn take_creation(&mut self, id: ClientId) -> Option<(&mut Thread, String, u64)> {
+        let thread = self.processes.get_mut(&id.process)?.threads.get_mut(&id.thread)?;
+        let (name, since) = thread.creating.take()?;
+        Some((thread, name, since))
+    }
+
     /// A new process of an id, whoever had that before. Answers its number.
     pub(super) fn add(&mut self, id: ProcessId, name: &str) -> u32 {
         let process = Process { lives: true, ..self.numbers.process(id, name) };

@@ -207,8 +207,8 @@ fn file_name(path: &str) -> &str {
     path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
-/// An event in a few words: `image_load libc.so.6`.
-pub(super) fn event(event: &Event<'_>) -> String {
+/// An event in a few words: `image_load libc.so.6 in process 33652`.
+pub(super) fn event(event: &Event<'_>, doubtful: bool) -> String {
     let name = match &event.kind {
         EventKind::ProcessPresent(process)
         | EventKind::ProcessClone(process)
@@ -217,8 +217,7 @@ pub(super) fn event(event: &Event<'_>) -> String {
         EventKind::ProcessExit(_) | EventKind::ThreadCreate(_) | EventKind::ThreadExit(_) => None,
     };
     let kind = words::event_type(&event.kind);
-    match name {
-        Some(name) => format!("{kind} {} in process {}", name.for_people(), event.process()),
-        None => format!("{kind} in process {}", event.process()),
-    }
+    let name = name.map_or_else(String::new, |name| format!(" {}", name.for_people()));
+    let doubt = if doubtful { ", which would not have happened" } else { "" };
+    format!("{kind}{name} in process {}{doubt}", event.process())
 }

@@ -57,10 +57,15 @@ fn perfetto(records: &[Record<'_>]) -> String {
 
 /// The example run without its stop, and then again as another machine.
 fn two_machines() -> Vec<Record<'static>> {
-    let mut records: Vec<_> =
-        story().into_iter().filter(|record| !matches!(record.body, Body::Stop(_))).collect();
-    records.extend(story());
-    records
+    let named = |record: Record<'static>, name: &'static str| match record.body {
+        Body::Start { version, profile, command, .. } => {
+            Record { body: Body::Start { version, profile, machine: name.into(), command }, ..record }
+        }
+        _ => record,
+    };
+    let first = story().into_iter().filter(|record| !matches!(record.body, Body::Stop(_)));
+    let first = first.map(|record| named(record, "HOST42"));
+    first.chain(story().into_iter().map(|record| named(record, "HOST43"))).collect()
 }
 
 // SARIF
@@ -187,7 +192,7 @@ fn sarif_of_two_machines_is_one_run_with_an_invocation_each() {
     assert_eq!(ended, [true, false], "{invocations:#?}");
     let results = log["runs"][0]["results"].as_array().unwrap();
     assert_eq!(results.len(), 7, "{results:#?}");
-    assert!(results[3]["properties"]["machine"].is_string(), "{results:#?}");
+    assert_eq!(results[3]["properties"]["machine"], "HOST43", "{results:#?}");
 }
 
 // JUnit
@@ -252,12 +257,12 @@ fn junit_counts_what_it_tells() {
     assert_eq!(totals["tests"], tests.len().to_string());
     assert_eq!((&totals["failures"], &totals["errors"]), (&count("failed"), &"0".to_owned()));
     let suites: BTreeSet<_> = tests.keys().map(|(suite, _)| suite.as_str()).collect();
-    assert_eq!(suites, BTreeSet::from(["sensor", "late", "machine 2: sensor", "machine 2: late"]));
+    assert_eq!(suites, BTreeSet::from(["HOST42: sensor", "HOST42: late", "HOST43: sensor", "HOST43: late"]));
     let of = |suite: &str, name: &str| tests[&(suite.to_owned(), name.to_owned())];
-    assert_eq!(of("late", "does not stop the machine"), "passed");
-    assert_eq!(of("machine 2: late", "does not stop the machine"), "failed");
-    assert_eq!(of("machine 2: sensor", "does not stop the machine"), "passed");
-    assert_eq!(of("sensor", "unloads"), "skipped");
+    assert_eq!(of("HOST42: late", "does not stop the machine"), "passed");
+    assert_eq!(of("HOST43: late", "does not stop the machine"), "failed");
+    assert_eq!(of("HOST43: sensor", "does not stop the machine"), "passed");
+    assert_eq!(of("HOST42: sensor", "unloads"), "skipped");
     // A refusal is what a driver is for.
     assert!(tests.iter().all(|((suite, _), end)| !suite.contains("sensor") || *end != "failed"));
 }
