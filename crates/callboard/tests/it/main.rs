@@ -18,17 +18,20 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on fails")]
 
+mod baseline;
 mod bugs;
 mod commands;
 mod conformance;
 mod drivers;
 mod errors;
 mod hostile;
+mod kills;
 mod lifetimes;
 mod loads;
 mod other;
 mod pool;
 mod profiles;
+mod recordings;
 mod references;
 mod replay;
 mod reports;

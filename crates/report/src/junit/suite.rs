@@ -80,6 +80,8 @@ pub(super) struct Suite {
     stop: Option<(String, String, String)>,
     leaks: Lines,
     pool: Option<PoolUsage>,
+    /// What differs from the baseline.
+    differences: Lines,
     /// Whether any driver stopped it.
     stopped: bool,
 }
@@ -101,6 +103,7 @@ impl Suite {
             stop: None,
             leaks: Lines::default(),
             pool: None,
+            differences: Lines::default(),
             stopped: false,
         }
     }
@@ -167,6 +170,11 @@ impl Suite {
         self.leaks.push(|| clean(&words::left_behind(leak)));
     }
 
+    pub(super) fn differ(&mut self, process: ProcessId, text: &str) {
+        let process = if process.0 == 0 { String::new() } else { format!("{process}: ") };
+        self.differences.push(|| process + &clean(text));
+    }
+
     pub(super) fn is_stopped(&self) -> bool {
         self.stop.is_some()
     }
@@ -221,6 +229,10 @@ impl Suite {
                 case(&name, "unloads", self.unloads()),
                 case(&name, "leaves nothing behind", self.leaves_nothing()),
             ]);
+        }
+        if let Some(first) = self.differences.first.first() {
+            let status = failure("difference", first, &self.differences.text());
+            suite.add_test_case(case(&name, "does what the baseline does", (status, None)));
         }
         if self.refused.count > 0 {
             suite.set_system_out(self.refused.text().as_str());

@@ -148,6 +148,10 @@ pub(super) enum Body<'a> {
         count: u64,
         bytes: u64,
     },
+    Difference {
+        change: &'static str,
+        text: &'a str,
+    },
     Note {
         level: &'static str,
         text: &'a str,

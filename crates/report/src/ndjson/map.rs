@@ -43,6 +43,9 @@ fn who<'a>(record: &Record<'_>, names: &'a Names, live: bool) -> Who<'a> {
             because_pid: Some(because.0),
             ..about(ClientId { process: *process, thread: ThreadId(0) }, Some(context), names, live)
         },
+        Body::Difference { process, .. } => {
+            about(ClientId { process: *process, thread: ThreadId(0) }, None, names, live)
+        }
         _ => about(context, None, names, live),
     }
 }
@@ -103,6 +106,7 @@ fn driver_of(body: &Body<'_>) -> Option<event::DriverId> {
         Body::Start { .. }
         | Body::Event(_)
         | Body::Doubt { .. }
+        | Body::Difference { .. }
         | Body::Note { .. }
         | Body::CommandExit { .. }
         | Body::End => None,
@@ -144,6 +148,9 @@ fn body<'a>(body: &'a Body<'a>, live: bool) -> line::Body<'a> {
         }
         Body::Termination { status, .. } => line::Body::Exit { status: (*status).into() },
         Body::Doubt { .. } => line::Body::Plain {},
+        Body::Difference { change, text, .. } => {
+            line::Body::Difference { change: words::change(*change), text }
+        }
         Body::Debug { component, level, text, .. } => {
             line::Body::Debug { component: *component, level: *level, text }
         }

@@ -87,6 +87,11 @@ impl<W: Write> Perfetto<W> {
             Body::Finding(finding) => self.finding(time, context, finding),
             Body::Stop(stop) => self.stop(time, context, stop),
             Body::Leak(leak) => self.leak(time, context, leak),
+            Body::Difference { change, process, text } => {
+                let args = Args { pid: Some(process.0).filter(|pid| *pid != 0), ..text_args(text) };
+                let name = format!("difference: {}", words::change(*change));
+                self.moment(NOBODY, Scope::Process, "verdict", &name, time, args);
+            }
             Body::Note { level, text } => {
                 let level = format!("note: {}", words::level(*level));
                 self.moment(NOBODY, Scope::Process, "run", &level, time, text_args(text));
