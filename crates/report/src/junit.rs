@@ -85,6 +85,7 @@ impl<W: Write> Junit<W> {
             }
             Body::Finding(finding) => self.suite(finding.driver).find(finding),
             Body::Stop(stop) => self.suite(stop.driver).stop(stop),
+            Body::PoolUsage(usage) => self.suite(Some(usage.driver)).use_pool(*usage),
             Body::Leak(leak) => self.suite(Some(leak.driver)).leak(leak),
             Body::Difference { process, text, .. } => self.suite(None).differ(*process, text),
             _ => {}

@@ -192,6 +192,7 @@ pub(crate) fn record_type(body: &Body<'_>) -> &'static str {
         Body::Note { .. } => "note",
         Body::CommandExit { .. } => "command_exit",
         Body::Timing(_) => "timing",
+        Body::PoolUsage(_) => "pool_usage",
         Body::End => "end",
     }
 }

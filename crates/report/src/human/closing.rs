@@ -5,9 +5,10 @@ use event::{DriverId, Timing};
 
 use nt_abi::BugCheckCode;
 
+use super::Verbosity;
 use super::palette::{BAD, DRIVER, FAINT, GOOD, PLAIN, STRONG, WARN};
 use super::paper::{BLOCK, Paper};
-use super::quantity::{count, duration};
+use super::quantity::{self, count, duration};
 use super::timeline::{command_end, name_of};
 use super::trouble::left_behind;
 use crate::{Summary, words};
@@ -18,7 +19,7 @@ const VALUE: usize = BLOCK + 13;
 const RULE: usize = 62;
 
 /// Shows a summary.
-pub(super) fn show(paper: &mut Paper, summary: &Summary) {
+pub(super) fn show(paper: &mut Paper, summary: &Summary, verbosity: Verbosity) {
     paper.blank();
     paper.begin();
     let rule = paper.signs().rule;
@@ -30,6 +31,9 @@ pub(super) fn show(paper: &mut Paper, summary: &Summary) {
 
     counts(paper, summary);
     times(paper, summary);
+    if verbosity >= Verbosity::Verbose {
+        pools(paper, summary);
+    }
     verdict(paper, summary);
 }
 
@@ -109,6 +113,20 @@ fn times(paper: &mut Paper, summary: &Summary) {
         for nanos in [total, mean, longest] {
             paper.put(PLAIN, &format!("{:>11}", duration(nanos, signs)));
         }
+        paper.end();
+    }
+}
+
+/// What drivers took of pool.
+fn pools(paper: &mut Paper, summary: &Summary) {
+    let used = summary.drivers.iter().filter_map(|(id, driver)| Some((*id, driver.pool.as_ref()?)));
+    for (index, (id, usage)) in used.enumerate() {
+        if index == 0 {
+            paper.blank();
+        }
+        label(paper, "pool");
+        paper.put(DRIVER, &name(summary, id));
+        paper.put_wrapped(PLAIN, &format!(" {}", quantity::pool(usage)));
         paper.end();
     }
 }

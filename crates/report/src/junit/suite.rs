@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use event::{Finding, Frame, Leak, ProcessId, Severity, Stop};
+use event::{Finding, Frame, Leak, PoolUsage, ProcessId, Severity, Stop};
 use nt_abi::{BugCheckCode, NTSTATUS};
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
@@ -79,6 +79,7 @@ pub(super) struct Suite {
     /// Why this driver stopped the machine: a type, a message and a stack.
     stop: Option<(String, String, String)>,
     leaks: Lines,
+    pool: Option<PoolUsage>,
     /// What differs from the baseline.
     differences: Lines,
     /// Whether any driver stopped it.
@@ -101,6 +102,7 @@ impl Suite {
             broken: BTreeMap::new(),
             stop: None,
             leaks: Lines::default(),
+            pool: None,
             differences: Lines::default(),
             stopped: false,
         }
@@ -160,6 +162,10 @@ impl Suite {
         self.stop.get_or_insert((kind, clean(&stop.message), text));
     }
 
+    pub(super) fn use_pool(&mut self, usage: PoolUsage) {
+        self.pool = Some(usage);
+    }
+
     pub(super) fn leak(&mut self, leak: &Leak<'_>) {
         self.leaks.push(|| clean(&words::left_behind(leak)));
     }
@@ -192,12 +198,19 @@ impl Suite {
             self.machine.as_deref().map_or(name.clone(), |machine| format!("{}: {name}", clean(machine)));
         let mut suite = TestSuite::new(name.as_str());
         suite.set_time(self.time());
+        let pool = |told: fn(&PoolUsage) -> u64| self.pool.as_ref().map(|usage| told(usage).to_string());
         let properties = [
             ("machine", self.machine.as_deref().map(clean)),
             ("path", Some(clean(&self.path)).filter(|path| !path.is_empty())),
             ("missing_imports", Some(clean(&self.missing.join(", "))).filter(|missing| !missing.is_empty())),
             ("calls", Some(self.calls.to_string())),
             ("refused", Some(self.refused.count.to_string())),
+            (
+                "pool_allocations",
+                pool(|usage| usage.paged.allocations.saturating_add(usage.nonpaged.allocations)),
+            ),
+            ("paged_pool_peak_bytes", pool(|usage| usage.paged.peak)),
+            ("nonpaged_pool_peak_bytes", pool(|usage| usage.nonpaged.peak)),
         ];
         for (key, value) in properties {
             if let Some(value) = value {

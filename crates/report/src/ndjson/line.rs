@@ -164,6 +164,12 @@ pub(super) enum Body<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         signal_name: Option<&'static str>,
     },
+    PoolUsage {
+        paged_allocations: u64,
+        paged_peak_bytes: u64,
+        nonpaged_allocations: u64,
+        nonpaged_peak_bytes: u64,
+    },
     Timing {
         family: &'static str,
         calls: u64,

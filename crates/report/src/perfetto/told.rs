@@ -104,8 +104,8 @@ impl<W: Write> Perfetto<W> {
                 };
                 self.moment(NOBODY, Scope::Process, "run", &end, time, Args::default());
             }
-            // Each event says it.
-            Body::Doubt { .. } | Body::Timing(_) | Body::End => {}
+            // Each event says the first; the others are sums.
+            Body::Doubt { .. } | Body::Timing(_) | Body::PoolUsage(_) | Body::End => {}
         }
     }
 
