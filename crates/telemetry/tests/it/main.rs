@@ -12,6 +12,7 @@ mod docs;
 mod events;
 mod evtx_logs;
 mod faults;
+mod feed;
 mod field;
 mod procmon_made;
 mod procmon_real;
