@@ -10,6 +10,7 @@ mod packed;
 mod scan;
 mod shape;
 mod split;
+mod wrap;
 
 use std::io::Read;
 
