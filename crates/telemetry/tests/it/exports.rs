@@ -25,11 +25,9 @@ fn told(text: &str) -> Vec<What> {
     whats(&read(text.as_bytes()))
 }
 
-#[test]
-fn arrays_in_objects_hold_what_lines_hold() {
+/// Seven events in what stores put around them.
+fn wrapped() -> [String; 8] {
     let events = events(7);
-    let lines = told(&events.join("\n"));
-    assert_eq!(lines.len(), 5);
     let array = events.join(",");
     let hits: Vec<_> = events
         .iter()
@@ -40,7 +38,7 @@ fn arrays_in_objects_hold_what_lines_hold() {
         .iter()
         .map(|event| format!("{{\"time\":\"2020\",\"category\":\"x\",\"properties\":{event}}}"))
         .collect();
-    for text in [
+    [
         format!(
             "{{\"took\":3,\"timed_out\":false,\"_shards\":{{\"total\":1}},\"hits\":{{\"total\":{{\"value\":7,\"relation\":\"eq\"}},\"max_score\":1.0,\"hits\":[{hits}]}}}}"
         ),
@@ -57,7 +55,25 @@ fn arrays_in_objects_hold_what_lines_hold() {
         format!(
             "{{\"preview\":false,\"init_offset\":0,\"messages\":[{{\"type\":\"DEBUG\",\"text\":\"x\"}}],\"fields\":[{{\"name\":\"_time\"}}],\"results\":[{array}],\"highlighted\":{{}}}}"
         ),
-    ] {
+    ]
+}
+
+/// What the fuzzer begins with.
+pub(crate) fn seeds() -> Vec<String> {
+    let mut seeds = wrapped().to_vec();
+    seeds.push(of_powershell(
+        &["\"-\"", "\"2020-10-23 16:58:01.123\"", "\"g\"", "4"],
+        "\"ProcessId: 8\"",
+        "\"1/2/2020 1:00:00 PM\"",
+    ));
+    seeds
+}
+
+#[test]
+fn arrays_in_objects_hold_what_lines_hold() {
+    let lines = told(&events(7).join("\n"));
+    assert_eq!(lines.len(), 5);
+    for text in wrapped() {
         let records = read(text.as_bytes());
         assert_eq!(whats(&records), lines, "{text}");
         assert_eq!((records.len(), count(&records, Reason::OtherKind)), (7, 2), "{text}");

@@ -24,7 +24,7 @@ fn blocks(machine: &str, events: &[Event<'_>]) -> Vec<u8> {
 }
 
 /// The same as lines.
-fn lines(blocks: &[u8]) -> Vec<u8> {
+pub(crate) fn lines(blocks: &[u8]) -> Vec<u8> {
     let mut lines = Vec::new();
     to_ndjson(&mut Reader::open(blocks).unwrap(), &mut lines, |record| panic!("{record}")).unwrap();
     lines
@@ -91,6 +91,32 @@ proptest! {
         let rest: Vec<_> = told.iter().enumerate().filter(|(at, _)| at + 1 != damaged).map(|(_, event)| event.clone()).collect();
         prop_assert_eq!(events.into_iter().map(|(_, event)| event).collect::<Vec<_>>(), rest);
         prop_assert_eq!(reasons, [Reason::Malformed]);
+    }
+
+    #[test]
+    fn what_was_damaged_is_the_same_through_a_pipe(
+        which in 0_usize..8,
+        changes in proptest::collection::vec((any::<usize>(), any::<u8>()), 0..6),
+        cut in any::<usize>(),
+        drops in 1_usize..300,
+    ) {
+        let blocks = blocks("m", &(0..20).map(ordinary).collect::<Vec<_>>());
+        let mut all = crate::exports::seeds();
+        all.truncate(5);
+        let mut bytes = match which {
+            0 => blocks,
+            1 => lines(&blocks),
+            2 => gzip(&lines(&blocks)),
+            other => all.swap_remove(other % all.len()).into_bytes(),
+        };
+        for (at, byte) in changes {
+            let at = at % bytes.len();
+            bytes[at] = byte;
+        }
+        bytes.truncate(bytes.len() / 2 + cut % (bytes.len() / 2));
+        telemetry::oracle::check_feed(&bytes, drops);
+        telemetry::fuzzing::check_lines(&bytes);
+        telemetry::fuzzing::check_cbr(&bytes);
     }
 
     #[test]
