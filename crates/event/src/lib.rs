@@ -28,7 +28,7 @@ pub use event::{
 pub use ids::{ClientId, DriverId, ProcessId, ThreadId};
 pub use name::Name;
 pub use record::{
-    Body, Family, Finding, Flavour, Frame, Leak, LeakKind, Level, Notification, Record, Registers, Severity,
-    Stop, StopKind, Timing,
+    Body, Change, Family, Finding, Flavour, Frame, Leak, LeakKind, Level, Notification, Record, Registers,
+    Severity, Stop, StopKind, Timing,
 };
 pub use time::Time;

@@ -53,6 +53,9 @@ impl Body<'_> {
             Self::Finding(finding) => Body::Finding(finding.into_owned()),
             Self::Stop(stop) => Body::Stop(stop.into_owned()),
             Self::Leak(leak) => Body::Leak(leak.into_owned()),
+            Self::Difference { change, process, text: what } => {
+                Body::Difference { change, process, text: text(what) }
+            }
             Self::Note { level, text: note } => Body::Note { level, text: text(note) },
             Self::CommandExit { code, signal } => Body::CommandExit { code, signal },
             Self::Timing(timing) => Body::Timing(timing),

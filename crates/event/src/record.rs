@@ -127,6 +127,15 @@ pub enum Body<'a> {
     Stop(#[serde(borrow)] Stop<'a>),
     /// Something a driver left behind when it was unloaded.
     Leak(#[serde(borrow)] Leak<'a>),
+    /// A driver did something that it, or the one it is compared with, did not do before.
+    Difference {
+        /// What.
+        change: Change,
+        /// The process it is about; 0 where it is about none.
+        process: ProcessId,
+        /// What is different, in a sentence.
+        text: Cow<'a, str>,
+    },
     /// Something Callboard itself has to say.
     Note {
         /// How much it matters.
@@ -145,6 +154,25 @@ pub enum Body<'a> {
     Timing(Timing),
     /// The last record of a run.
     End,
+}
+
+/// What is different from what a run is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Change {
+    /// A process is refused that was not.
+    RefusalNew,
+    /// A process is not refused that was.
+    RefusalGone,
+    /// A process is refused with another status.
+    RefusalOther,
+    /// A rule is broken that was not.
+    FindingNew,
+    /// A rule is not broken that was.
+    FindingGone,
+    /// The machine stopped that did not.
+    StopNew,
+    /// The machine did not stop that did.
+    StopGone,
 }
 
 /// How much a note matters.

@@ -132,6 +132,7 @@ impl Summary {
             | Body::Verdict { .. }
             | Body::Termination { .. }
             | Body::Doubt { .. }
+            | Body::Difference { .. }
             | Body::Stop(_)
             | Body::Note { .. }
             | Body::Timing(_) => {}

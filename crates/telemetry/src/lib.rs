@@ -39,6 +39,7 @@ pub use open::{Contents, OpenError, Reader, Skipped, look, look_bytes, look_live
 pub use record::{
     DriverLoad, ImageLoad, ProcessCreate, ProcessExit, Reason, Rejected, Subject, ThreadEvent, Told, What,
 };
+pub use time::parse as moment;
 
 /// What a file holds, one record after the other, in the order of the file: each is accepted or rejected, and none is left
 /// out, so that what was accepted and what was rejected is what was read.

@@ -1,7 +1,8 @@
 //! Which record says what.
 
 use event::{
-    Body, DriverId, Event, EventKind, Flavour, Image, Level, Name, Notification, Process, ProcessId, Record,
+    Body, Change, DriverId, Event, EventKind, Flavour, Image, Level, Name, Notification, Process, ProcessId,
+    Record,
 };
 use nt_abi::NTSTATUS;
 
@@ -29,7 +30,7 @@ pub(super) fn show(paper: &mut Paper, record: &Record<'_>, names: &Names, verbos
 fn quietest(body: &Body<'_>) -> Verbosity {
     use Verbosity::{Everything, Normal, Quiet, Verbose};
     match body {
-        Body::Finding(_) | Body::Stop(_) | Body::Termination { .. } => Quiet,
+        Body::Finding(_) | Body::Stop(_) | Body::Termination { .. } | Body::Difference { .. } => Quiet,
         Body::Verdict { status, .. } => if_good(*status, Verbose, Quiet),
         Body::DriverStart { status, .. } => if_good(*status, Normal, Quiet),
         Body::CommandExit { code: Some(0), signal: None } => Normal,
@@ -89,6 +90,7 @@ impl Timeline<'_> {
             Body::Finding(finding) => trouble::finding(self, finding),
             Body::Stop(stop) => trouble::stop(self, stop),
             Body::Leak(leak) => trouble::leak(self, leak),
+            Body::Difference { change, process, text } => self.difference(*change, *process, text),
             Body::Note { level, text } => self.note(*level, text),
             Body::CommandExit { code, signal } => self.command_exit(*code, *signal),
             Body::Timing(timing) => {
@@ -465,6 +467,18 @@ impl Timeline<'_> {
         if self.verbosity >= Verbosity::Everything {
             self.paper.put(FAINT, &format!("[{component}:{level}] "));
         }
+        self.paper.put_wrapped(PLAIN, text);
+        self.paper.end();
+    }
+
+    fn difference(&mut self, change: Change, process: ProcessId, text: &str) {
+        self.begin_about((process != ProcessId::IDLE).then_some(process));
+        let signs = self.paper.signs();
+        let (sign, style) = match change {
+            Change::RefusalGone | Change::FindingGone | Change::StopGone => (signs.exited, GOOD),
+            _ => (signs.created, BAD),
+        };
+        self.paper.word(style, sign, style, "differs");
         self.paper.put_wrapped(PLAIN, text);
         self.paper.end();
     }

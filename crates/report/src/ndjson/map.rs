@@ -4,7 +4,8 @@ use event::{Body, ClientId, Event, EventKind, Image, Name, Process, ProcessId, R
 
 use nt_abi::BugCheckCode;
 
-use super::line::{self, Address, Code, Line, Moment, Who};
+use super::line::{self, Line, Who};
+use crate::json::{Address, Code, Moment};
 use crate::names::Names;
 use crate::words;
 
@@ -42,6 +43,9 @@ fn who<'a>(record: &Record<'_>, names: &'a Names, live: bool) -> Who<'a> {
             because_pid: Some(because.0),
             ..about(ClientId { process: *process, thread: ThreadId(0) }, Some(context), names, live)
         },
+        Body::Difference { process, .. } => {
+            about(ClientId { process: *process, thread: ThreadId(0) }, None, names, live)
+        }
         _ => about(context, None, names, live),
     }
 }
@@ -101,6 +105,7 @@ fn driver_of(body: &Body<'_>) -> Option<event::DriverId> {
         Body::Start { .. }
         | Body::Event(_)
         | Body::Doubt { .. }
+        | Body::Difference { .. }
         | Body::Note { .. }
         | Body::CommandExit { .. }
         | Body::End => None,
@@ -142,6 +147,9 @@ fn body<'a>(body: &'a Body<'a>, live: bool) -> line::Body<'a> {
         }
         Body::Termination { status, .. } => line::Body::Exit { status: (*status).into() },
         Body::Doubt { .. } => line::Body::Plain {},
+        Body::Difference { change, text, .. } => {
+            line::Body::Difference { change: words::change(*change), text }
+        }
         Body::Debug { component, level, text, .. } => {
             line::Body::Debug { component: *component, level: *level, text }
         }

@@ -249,6 +249,11 @@ fn of_run() -> BoxedStrategy<Body<'static>> {
                 command: command.into_iter().map(Into::into).collect(),
             }
         }),
+        (process(), text()).prop_map(|(process, text)| Body::Difference {
+            change: event::Change::FindingGone,
+            process,
+            text: text.into()
+        }),
         (level, text()).prop_map(|(level, text)| Body::Note { level, text: text.into() }),
         (option::of(any::<i32>()), option::of(any::<i32>()))
             .prop_map(|(code, signal)| Body::CommandExit { code, signal }),

@@ -180,6 +180,11 @@ pub(crate) fn story() -> Vec<Record<'static>> {
         thread_call(5_908, SH, SENSOR),
         event(5_911, SH, EventKind::ProcessExit(ProcessExit { process: SH.process, status: ok })),
         process_call(5_919, SH, SENSOR, None),
+        at(6_040, NOBODY, Body::Difference {
+            change: event::Change::RefusalNew,
+            process: UNAME.process,
+            text: "refused with 0xC0000022 (STATUS_ACCESS_DENIED) by sensor; the baseline did not".into(),
+        }),
         at(6_050, NOBODY, Body::CommandExit { code: Some(0), signal: None }),
         at(6_210, SYSTEM, Body::Leak(Leak {
             driver: LATE, kind: LeakKind::Pool, what: "tag 'Late'".into(), count: 2, bytes: 160,
