@@ -8,7 +8,7 @@ pub(crate) mod event;
 pub(crate) mod keys;
 mod packed;
 mod scan;
-mod shape;
+pub(crate) mod shape;
 mod split;
 mod utf16;
 
