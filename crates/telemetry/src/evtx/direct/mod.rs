@@ -83,7 +83,7 @@ impl Direct {
         let outer = self.template(chunk, instance)?;
         let template = &self.templates[outer].1;
         let inner = self.outer.find(chunk, event, instance, template.inner)?;
-        let fits = template.kind == Kind::Event && template.values <= self.outer.len();
+        let fits = template.kind == Kind::Event && self.outer.fit(template);
         // Where the event's own fields go, nothing else can stand.
         let clear = template.inner.is_none_or(|value| inner.is_some() || self.outer.is_nothing(value));
         if !fits || !clear || (inner.is_some() && template.has_data) {
@@ -95,7 +95,7 @@ impl Direct {
             let index = self.template(chunk, instance)?;
             let template = &self.templates[index].1;
             self.inner.find(chunk, inner, instance, None)?;
-            if template.kind == Kind::Event || template.values > self.inner.len() {
+            if template.kind == Kind::Event || !self.inner.fit(template) {
                 return None;
             }
             data = (template.kind == Kind::Data).then_some(index);

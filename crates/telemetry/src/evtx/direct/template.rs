@@ -49,6 +49,8 @@ pub(super) struct Template {
     pub(super) inner: Option<u16>,
     /// Whether they stand here.
     pub(super) has_data: bool,
+    /// The values without which all of this is left out.
+    pub(super) needed: Vec<u16>,
     /// How many values it takes.
     pub(super) values: usize,
 }
@@ -124,7 +126,7 @@ enum Attribute {
 #[derive(Debug)]
 struct Element {
     role: Role,
-    /// The value without which it is left out.
+    /// The value without which it is left out, or [`ALWAYS`].
     condition: u16,
     /// The last attribute, as long as nothing but attributes was read.
     attribute: Option<Attribute>,
@@ -144,6 +146,7 @@ struct Learner {
     inner: Option<u16>,
     has_system: bool,
     has_data: bool,
+    needed: Vec<u16>,
     values: usize,
 }
 
@@ -156,9 +159,8 @@ impl Learner {
         let role = self.role(name.as_str())?;
         if condition != ALWAYS {
             self.use_value(condition);
-            // Without the one of these, all in it would be missing.
             if matches!(role, Role::Event | Role::System | Role::Container) {
-                return None;
+                self.needed.push(condition);
             }
         }
         self.opening = true;
@@ -298,6 +300,7 @@ impl Learner {
             fields: self.fields,
             inner: self.inner,
             has_data: self.has_data,
+            needed: self.needed,
             values: self.values,
         })
     }

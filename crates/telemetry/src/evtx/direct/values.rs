@@ -5,6 +5,7 @@ use std::ops::Range;
 use event::Time;
 
 use super::cursor::{Cursor, decode};
+use super::template::Template;
 use crate::fields::Value;
 
 /// Moments that are written with a year of four digits: up to the end of the year 9999.
@@ -100,8 +101,13 @@ impl Values {
         matches!(rest, [] | [0, ..]).then_some(found)
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
+    /// Whether these are the values that a template takes.
+    pub(super) fn fit(&self, template: &Template) -> bool {
+        let there = |number: &u16| {
+            let place = self.0.get(usize::from(*number));
+            place.is_some_and(|place| place.kind != 0x00 && (place.kind != 0x21 || place.length > 0))
+        };
+        template.values <= self.0.len() && template.needed.iter().all(there)
     }
 
     /// Whether there is nothing at a number.
