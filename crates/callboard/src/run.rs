@@ -38,6 +38,7 @@ pub(crate) fn run(run: &Run) -> Outcome {
     live.add(Body::Start {
         version: env!("CARGO_PKG_VERSION").into(),
         profile: run.bench.profile.os.name().into(),
+        machine: "".into(),
         command: run.command.iter().map(|word| word.to_string_lossy()).collect(),
     });
     say_gaps(&mut live);

@@ -45,6 +45,15 @@ impl Histogram {
         self.longest = self.longest.max(nanos);
     }
 
+    /// Adds all calls of another.
+    pub(super) fn add_all(&mut self, other: &Self) {
+        for (count, theirs) in self.counts.iter_mut().zip(other.counts.iter()) {
+            *count += theirs;
+        }
+        self.calls += other.calls;
+        self.longest = self.longest.max(other.longest);
+    }
+
     pub(super) fn calls(&self) -> u64 {
         self.calls
     }

@@ -192,11 +192,19 @@ fn what_a_refused_process_did_would_not_have_happened() {
     let told = ran(&[&["replay", path.as_str()][..], &deny].concat());
     assert_eq!(told.count("verdict"), 1, "{}", told.out);
     assert_eq!(told.count("process_create"), 3);
-    assert!(
-        told.out.contains("whoami.exe (1400) would not have happened, as 1200 was ended"),
-        "{}",
-        told.out
-    );
+    // Every event of it and of its descendants says so, and no other does.
+    let lines = told.lines();
+    let doubts: Vec<_> =
+        lines.iter().filter(|line| line["type"] == "doubt").map(|line| &line["pid"]).collect();
+    assert_eq!(doubts, [1200, 1400]);
+    let refused = lines.iter().position(|line| line["type"] == "verdict").unwrap();
+    for (place, line) in lines.iter().enumerate() {
+        let event = ["process_create", "process_exit", "thread_create", "thread_exit", "image_load"];
+        let theirs = place > refused && (line["pid"] == 1200 || line["pid"] == 1400);
+        if event.contains(&line["type"].as_str().unwrap()) {
+            assert_eq!(line["because_pid"] == 1200, theirs, "{line}");
+        }
+    }
     assert!(told.said.contains("refused                1 processes with 0xC0000022"), "{}", told.said);
     let withheld = ran(&[&["replay", path.as_str(), "--withhold"][..], &deny].concat());
     assert_eq!(
