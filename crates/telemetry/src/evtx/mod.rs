@@ -40,6 +40,22 @@ pub(crate) fn rendered(part: Part) -> Records {
     with(part, || Ways { direct: None, ..Ways::new() })
 }
 
+/// How many chunks are read by the first way, and how many have records at all.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn direct(part: &Part) -> (usize, usize) {
+    let (mut direct, mut read, mut all) = (Direct::default(), 0, 0);
+    for chunk in part.seekable().and_then(Chunks::new).into_iter().flatten().flatten() {
+        if let Chunk::Data { place, data, .. } = chunk
+            && let Ok(chunk) = EvtxChunkData::new(data, false)
+        {
+            let end = usize::try_from(chunk.header.free_space_offset).unwrap_or(usize::MAX);
+            read += usize::from(direct.read(&chunk.data, end, place).is_some());
+            all += 1;
+        }
+    }
+    (read, all)
+}
+
 fn with(part: Part, ways: fn() -> Ways) -> Records {
     let again = part.clone();
     Records {

@@ -31,6 +31,11 @@ pub fn check_evtx(chunks: &[u8]) -> (u64, u64) {
     counted(evtx_reader::records(part(&file)))
 }
 
+/// How many chunks of an EVTX file are read without making text of them, and how many there are.
+pub fn read_directly(file: &[u8]) -> (usize, usize) {
+    evtx_reader::direct(&part(file))
+}
+
 /// Both ways to read a log tell the same of it.
 fn check_ways(file: &[u8]) {
     let mut rendered = evtx_reader::rendered(part(file));

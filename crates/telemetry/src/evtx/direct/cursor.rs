@@ -75,7 +75,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// A name: of ASCII, not empty, and not long.
+/// A name as names are: of letters and digits, and not long.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Name([u8; LONGEST], usize);
 
@@ -88,7 +88,7 @@ impl Name {
         let mut name = Self([0; LONGEST], units.len());
         for (byte, unit) in name.0.get_mut(..units.len())?.iter_mut().zip(units) {
             match unit {
-                [low @ 1..=0x7F, 0] => *byte = *low,
+                [low, 0] if is_of_name(*low) => *byte = *low,
                 _ => return None,
             }
         }
@@ -98,6 +98,11 @@ impl Name {
     pub(super) fn as_str(&self) -> &str {
         str::from_utf8(&self.0[..self.1]).unwrap_or_default()
     }
+}
+
+/// Whether names have such a character. Others are not written as JSON has them.
+pub(super) const fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b':' | b' ')
 }
 
 /// Adds UTF-16 up to its first NUL, and says whether all of it is that.

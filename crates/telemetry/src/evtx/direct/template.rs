@@ -9,7 +9,7 @@
 //!
 //! where the second part is there, or is a template of its own that stands in for a value.
 
-use super::cursor::{Cursor, Name};
+use super::cursor::{Cursor, Name, is_of_name};
 use crate::fields::Field;
 use crate::json::shape::{Meaning, Place, meaning};
 
@@ -236,6 +236,7 @@ impl Learner {
                 Attribute::Ignored => {}
                 Attribute::Name => {
                     let Content::Text(name) = content else { return None };
+                    name.bytes().all(is_of_name).then_some(())?;
                     element.name.replace(name).is_none().then_some(())?;
                 }
                 Attribute::Field(..) if element.condition != ALWAYS => return None,
