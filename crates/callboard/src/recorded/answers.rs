@@ -145,12 +145,14 @@ impl Answers {
 
     fn refuse(&mut self, process: ProcessId, status: NTSTATUS, driver: Option<DriverId>) {
         let mut name = String::new();
+        let creation = self.creation.clone();
+        let image = creation.as_ref().map_or("", |(_, image)| image);
         if let Some(driver) = self.driver(driver) {
             driver.name.clone_into(&mut name);
-            let words = driver.words.clone();
+            let words = rule(&driver.words, image);
             driver.count(status.as_u32(), words, 1);
         }
-        if let Some((time, image)) = self.creation.clone() {
+        if let Some((time, image)) = creation {
             self.refusals.insert((time, process), Refusal { status, image, driver: name });
         }
     }
@@ -182,6 +184,25 @@ impl Answers {
     pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
         self.drivers.iter().try_for_each(|driver| driver.write(out))
     }
+}
+
+/// What a driver printed of a refusal without what differs from process to process: its image, and numbers. What is left
+/// is the rule.
+fn rule(words: &str, image: &str) -> String {
+    let words = if image.is_empty() { words.to_owned() } else { words.replace(image, "…") };
+    let mut rule = String::new();
+    let mut rest = words.as_str();
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_alphanumeric()).unwrap_or(rest.len());
+        let (word, behind) = rest.split_at(end);
+        let number = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+        rule.push_str(if number { "#" } else { word });
+        let next = behind.find(char::is_alphanumeric).unwrap_or(behind.len());
+        let (between, behind) = behind.split_at(next);
+        rule.push_str(between);
+        rest = behind;
+    }
+    rule
 }
 
 /// A status as people know it.
@@ -280,15 +301,16 @@ mod tests {
 
     #[test]
     fn refusals_are_told_apart_by_status_and_by_what_the_driver_says() {
-        let mut all = refused("rule 7");
+        assert_eq!(rule(r"deny 12: C:\a.exe by X7=*\a.exe", r"C:\a.exe"), r"deny #: … by X7=*\a.exe");
+        let mut all = refused("rule A");
         assert_eq!(all.refusals[&(Time(5), ProcessId(8))].driver, "edr");
-        all.add(refused("rule 7"));
-        all.add(refused("rule 9\u{1b}[2J"));
+        all.add(refused("rule A"));
+        all.add(refused("rule B\u{1b}[J"));
         let text = written(&all);
         assert!(text.contains("process create         3 notices   half within 1.5 µs"), "{text}");
-        assert!(text.contains("2 processes with 0xC0000022 (STATUS_ACCESS_DENIED): rule 7\n"), "{text}");
+        assert!(text.contains("2 processes with 0xC0000022 (STATUS_ACCESS_DENIED): rule A\n"), "{text}");
         assert!(
-            text.contains("1 processes with 0xC0000022 (STATUS_ACCESS_DENIED): rule 9\u{fffd}[2J\n"),
+            text.contains("1 processes with 0xC0000022 (STATUS_ACCESS_DENIED): rule B\u{fffd}[J\n"),
             "{text}"
         );
     }
@@ -297,7 +319,7 @@ mod tests {
     fn words_that_are_always_others_do_not_fill_memory() {
         let mut all = Answers::default();
         for index in 0..1000 {
-            all.add(refused(Box::leak(format!("process {index}").into_boxed_str())));
+            all.add(refused(Box::leak(format!("process x{index}").into_boxed_str())));
             let mut one = refused("again");
             one.drivers.iter_mut().for_each(|driver| driver.refusals.clear());
             all.add(one);

@@ -42,6 +42,14 @@ impl Baseline {
         }
         records(first).map(|machines| Some(Self::Records(Mutex::new(machines))))
     }
+
+    /// The drivers, where it is such.
+    pub(super) fn drivers(&self) -> &[DriverFile] {
+        match self {
+            Self::Drivers(drivers) => drivers,
+            Self::Records(_) => &[],
+        }
+    }
 }
 
 /// Whether a file looks like lines of JSON.

@@ -29,12 +29,14 @@ const SHOWN: usize = 20;
 /// Replays them, and says with which exit code to end.
 pub(crate) fn replay(arguments: &Replay) -> Outcome {
     let drivers = drivers::named(&arguments.drivers)?;
-    run::check_settings(&arguments.bench, &drivers)?;
     run::options(&arguments.bench)?;
     let baseline = Baseline::read(&arguments.baseline)?;
+    let others = baseline.as_ref().map_or(&[][..], Baseline::drivers);
+    run::check_settings(&arguments.bench, &drivers.iter().chain(others).collect::<Vec<_>>())?;
     let files = Files::look(&arguments.recording.files)?;
     let records = sinks::sinks(&arguments.output, Stream::Replay)?;
-    let mut all = Fanout::new();
+    // Reports have the times that were measured.
+    let mut all = sinks::reports(&arguments.output)?;
     if arguments.timed {
         all.push(records);
     } else {

@@ -12,24 +12,29 @@
 //!   loads.rs     drivers that come and go          stack.rs   how much of it routines use
 //!   waits.rs     for other threads                 bugs.rs    known defects, under stress
 //!   termination.rs  processes that a driver ends   replay.rs  recordings
+//!   reports.rs   SARIF, JUnit and Perfetto
 //!   requirements.rs  what takes a defect, or somebody who interferes, to be seen
 //! ```
 
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on fails")]
 
+mod baseline;
 mod bugs;
 mod commands;
 mod conformance;
 mod drivers;
 mod errors;
 mod hostile;
+mod kills;
 mod lifetimes;
 mod loads;
 mod other;
 mod pool;
 mod profiles;
+mod recordings;
 mod references;
 mod replay;
+mod reports;
 mod requirements;
 mod rule_pages;
 mod rules;

@@ -4,7 +4,8 @@ use event::{Body, ClientId, Event, EventKind, Image, Name, Process, ProcessId, R
 
 use nt_abi::BugCheckCode;
 
-use super::line::{self, Address, Code, Line, Moment, Who};
+use super::line::{self, Line, Who};
+use crate::json::{Address, Code, Moment};
 use crate::names::Names;
 use crate::words;
 
