@@ -174,6 +174,14 @@ impl<'a> LiveBench<'a> {
         self.error.map_or(Ok(()), Err)
     }
 
+    /// Notes what is about to be delivered.
+    fn note(&mut self, batch: &[Event<'_>]) {
+        if let (Some(now), Some(last)) = (&mut self.now, batch.last()) {
+            *now = last.time.max(*now);
+        }
+        self.write_recording(|recording| batch.iter().try_for_each(|event| recording.push(event)));
+    }
+
     fn told(&mut self, delivery: host::Delivery) -> Delivery {
         let delivery = match delivery {
             host::Delivery::Done(done) => Delivery::Done(Reply {
@@ -193,11 +201,21 @@ impl<'a> LiveBench<'a> {
 
 impl Recipient for LiveBench<'_> {
     fn deliver(&mut self, batch: &[Event<'_>]) -> Delivery {
-        if let (Some(now), Some(last)) = (&mut self.now, batch.last()) {
-            *now = last.time.max(*now);
-        }
-        self.write_recording(|recording| batch.iter().try_for_each(|event| recording.push(event)));
+        self.note(batch);
         let delivery = self.parts.bench().deliver(batch);
+        self.told(delivery)
+    }
+
+    fn begin(&mut self, batch: &[Event<'_>]) -> Delivery {
+        self.note(batch);
+        match self.parts.bench().begin_delivery(batch) {
+            host::Delivery::Pending(ticket) => Delivery::Pending(Ticket(ticket.0)),
+            delivery => self.told(delivery),
+        }
+    }
+
+    fn done(&mut self, ticket: Ticket) -> Delivery {
+        let delivery = self.parts.bench().done(host::Ticket(ticket.0));
         self.told(delivery)
     }
 

@@ -118,7 +118,8 @@ impl Machine {
         let played = self.player.played();
         let closed = self.live.close();
         let answers = self.answers.take();
-        (closed, Ended { played, undelivered: self.undelivered, answers })
+        let undelivered = self.undelivered + played.undelivered;
+        (closed, Ended { played, undelivered, answers })
     }
 }
 

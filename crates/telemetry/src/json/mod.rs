@@ -10,7 +10,7 @@ pub(crate) mod keys;
 mod packed;
 mod positions;
 mod scan;
-mod shape;
+pub(crate) mod shape;
 mod split;
 mod wrap;
 

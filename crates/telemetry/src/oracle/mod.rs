@@ -9,8 +9,8 @@ pub use log::{Entry, evtx, evtx_header};
 
 use crate::container::{Bytes, Part};
 use crate::{
-    Contents, Fed, Feed, OpenError, Reader, Rejected, Told, What, evtx as evtx_reader, json, look_bytes,
-    look_live, open_bytes,
+    Contents, Fed, Feed, Format, OpenError, Reader, Rejected, Told, What, detect, evtx as evtx_reader, json,
+    look_bytes, look_live, open_bytes,
 };
 
 /// Opens bytes as a file, and checks all that it tells. How many records were accepted and rejected, if it can be opened.
@@ -18,6 +18,9 @@ pub fn check(bytes: &[u8]) -> Option<(u64, u64)> {
     let read = || open_bytes("bytes", bytes).ok();
     let counts = read().map(Reader::into_counts);
     assert_eq!(counts, read().map(Reader::into_counts), "the same bytes tell the same twice");
+    if detect(bytes) == Some(Format::Evtx) {
+        check_ways(bytes);
+    }
     counts
 }
 
@@ -28,7 +31,23 @@ pub fn check_json(bytes: &[u8]) -> (u64, u64) {
 
 /// As [`check`], for bytes that are taken for the chunks of an EVTX file.
 pub fn check_evtx(chunks: &[u8]) -> (u64, u64) {
-    counted(evtx_reader::records(part(&[&evtx_header(0)[..], chunks].concat())))
+    let file = [&evtx_header(0)[..], chunks].concat();
+    check_ways(&file);
+    counted(evtx_reader::records(part(&file)))
+}
+
+/// How many chunks of an EVTX file are read without making text of them, and how many there are.
+pub fn read_directly(file: &[u8]) -> (usize, usize) {
+    evtx_reader::direct(&part(file))
+}
+
+/// Both ways to read a log tell the same of it.
+fn check_ways(file: &[u8]) {
+    let mut rendered = evtx_reader::rendered(part(file));
+    for record in evtx_reader::records(part(file)) {
+        assert_eq!(Some(record), rendered.next());
+    }
+    assert_eq!(rendered.next(), None);
 }
 
 /// Opens bytes as a file and as a pipe that gives so many at a time, and checks that both give the same.

@@ -11,6 +11,7 @@ mod data;
 mod docs;
 mod events;
 mod evtx_logs;
+mod evtx_ways;
 mod exports;
 mod faults;
 mod feed;
