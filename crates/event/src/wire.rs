@@ -68,7 +68,7 @@ mod tests {
             let mut buffer = [0; 1024];
             let used = encode(&sent, &mut buffer).unwrap();
             let (back, rest): (Event<'_>, _) = decode(&buffer[..used]).unwrap();
-            prop_assert_eq!(back, sent);
+            prop_assert_eq!(&back, &sent);
             prop_assert!(rest.is_empty());
             let mut appended = vec![1];
             append(&sent, &mut appended).unwrap();
