@@ -161,6 +161,14 @@ impl<'a> LiveBench<'a> {
         finished
     }
 
+    /// Hands over all records by now, for one who looks at them while nothing happens.
+    pub fn flush(&mut self) {
+        self.drain();
+        if let Err(failed) = self.parts.sink().flush() {
+            self.error.get_or_insert(failed);
+        }
+    }
+
     /// Ends the stream, and returns the first thing that could not be written.
     ///
     /// # Errors

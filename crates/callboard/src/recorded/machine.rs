@@ -93,6 +93,12 @@ impl Machine {
         self.stopped = self.stopped || self.player.flush(&mut self.live).is_err();
     }
 
+    /// Tells of it, and shows what came of that: nothing more happens for a while.
+    pub(super) fn quiet(&mut self) {
+        self.flush();
+        self.live.flush();
+    }
+
     /// Ends what happens on it: the drivers are unloaded.
     pub(super) fn finish(&mut self) {
         self.flush();
