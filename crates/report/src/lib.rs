@@ -3,10 +3,12 @@
 //! ```text
 //!                       ┌─▶ Human    human/    the timeline that people read, and its summary
 //!   Record ─▶ Fanout ───┼─▶ Ndjson   ndjson/   one JSON object a line, schema `callboard.record/1`
-//!             sink.rs   └─▶ Summary  summary.rs, tally.rs   what it all came to (exit codes)
+//!             sink.rs   ├─▶ Html     html/     one page for a browser: the process tree over time
+//!                       └─▶ Summary  summary.rs, tally.rs   what it all came to (exit codes)
 //!
 //!   output.rs  whole lines to a writer, the first failure told once      error.rs
 //!   names.rs   what processes and drivers are called, from the records seen so far
+//!   histogram.rs  how long many calls took
 //!   escape.rs  what a driver prints cannot control a terminal            words.rs  moment.rs
 //! ```
 //!
@@ -16,6 +18,8 @@
 
 mod error;
 mod escape;
+mod histogram;
+pub mod html;
 pub mod human;
 mod moment;
 mod names;
@@ -27,6 +31,8 @@ mod tally;
 mod words;
 
 pub use error::SinkError;
+pub use histogram::Histogram;
+pub use html::Html;
 pub use human::Human;
 pub use ndjson::Ndjson;
 pub use output::{LineFile, Pace, Truncate};

@@ -5,11 +5,9 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use callboard::report::{Sink, SinkError};
+use callboard::report::{Histogram, Sink, SinkError};
 use event::{Body, DriverId, EventKind, Family, Notification, Record};
 use nt_abi::NTSTATUS;
-
-use super::histogram::Histogram;
 
 /// What a driver said.
 #[derive(Debug, Default)]

@@ -10,7 +10,6 @@ mod answers;
 pub(crate) mod args;
 pub(crate) mod events;
 mod files;
-mod histogram;
 mod pass;
 pub(crate) mod replay;
 

@@ -1,0 +1,562 @@
+//! Which record makes which row.
+//!
+//! Every row begins with its kind; `page.js` reads them by the same letters. `when` is in 100 ns units since the
+//! row with a `when` before, so that it may be negative; `process` and `driver` are numbers of `P` and `D` rows.
+//!
+//! ```text
+//!   R  unix ms, 100 ns behind them, version, profile, machine, command     a run begins
+//!   D  name, path, base, size, missing imports                             a driver
+//!   E  when, driver, status, whether good, nanoseconds                     DriverEntry returned
+//!   U  when, driver, nanoseconds                                           it was unloaded
+//!   G  when, driver, what, whether good                                    a registration
+//!   P  when, origin, pid, parent, parent's pid, creator's pid, image, command line, remarks
+//!   X  when, process, status                                               it exited
+//!   T  when, process, tid            Q  when, process, tid, status         a thread came, went
+//!   I  when, process, image, base, size, remarks                           an image was mapped
+//!   N  driver, family, nanoseconds, CreationStatus                         a routine was called for the row before
+//!   V  when, process, status, driver                                       a refusal
+//!   K  when, process, status, driver                                       a termination
+//!   O  when, process, driver, text                                         a driver printed a line
+//!   F  when, process, driver, rule, severity, message, bug check, stack    a finding
+//!   S  when, process, driver, title, message, parameters, stack, registers a stop
+//!   L  when, driver, what                                                  a leak
+//!   W  when, level, text                                                   a note
+//!   C  when, text, whether good                                            the command ended
+//!   Z  when                                                                the run ended
+//! ```
+
+use std::collections::HashMap;
+
+use event::{
+    Body, ClientId, DriverId, Event, EventKind, Finding, Frame, Leak, Level, Process, ProcessId, Record,
+    Registers, Severity, Stop, StopKind, Time,
+};
+use nt_abi::BugCheckCode;
+
+use super::budget::{Budget, Class};
+use super::cells::{Row, Texts, short};
+use super::people::{Origin, People, Waiting};
+use super::totals::{DriverRow, Kind, Totals};
+use crate::words;
+
+/// How many findings and refusals are kept for the page without a script.
+const TOLD: usize = 100;
+/// The farthest that a row is from the one before: JavaScript's numbers are exact up to here.
+const FARTHEST: i64 = 1 << 52;
+/// From 1601 to 1970, in 100 ns units.
+const UNIX_EPOCH: i64 = 116_444_736_000_000_000;
+
+/// The event that notifications and the like follow.
+struct Now {
+    kind: Kind,
+    context: ClientId,
+    process: ProcessId,
+    written: bool,
+}
+
+/// Turns records into rows.
+pub(super) struct Rows {
+    texts: Texts,
+    people: People,
+    budget: Budget,
+    pub(super) totals: Totals,
+    /// The drivers of this run, by their ids in it.
+    drivers: HashMap<DriverId, u64>,
+    /// All drivers, by name and path.
+    driver_rows: HashMap<(Box<str>, Box<str>), u64>,
+    driver_names: Vec<Box<str>>,
+    last: Time,
+    now: Option<Now>,
+    /// What went wrong first, in words.
+    pub(super) told: Vec<String>,
+    /// What was run.
+    pub(super) title: String,
+}
+
+impl Rows {
+    pub(super) fn new(details: u64) -> Self {
+        Self {
+            texts: Texts::default(),
+            people: People::default(),
+            budget: Budget::new(details),
+            totals: Totals::default(),
+            drivers: HashMap::new(),
+            driver_rows: HashMap::new(),
+            driver_names: Vec::new(),
+            last: Time(0),
+            now: None,
+            told: Vec::new(),
+            title: String::new(),
+        }
+    }
+
+    pub(super) fn left_out(&self) -> super::budget::LeftOut {
+        self.budget.left_out()
+    }
+
+    /// Appends a record's rows, if it has any; whether it has.
+    pub(super) fn add(&mut self, record: &Record<'_>, out: &mut Vec<u8>) -> bool {
+        let before = out.len();
+        self.totals.add(record);
+        self.record(record, out);
+        self.budget.spend(out.len() - before);
+        out.len() > before
+    }
+
+    fn record(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
+        let time = record.time;
+        match &record.body {
+            Body::Start { version, profile, command } => {
+                self.start(time, (version, profile, ""), command, out);
+            }
+            Body::DriverLoad { driver, name, path, base, size, missing } => {
+                let missing: Vec<_> = missing.iter().map(AsRef::as_ref).collect();
+                self.driver_load(*driver, (name, path), (*base, *size), &missing, out);
+            }
+            Body::DriverStart { driver, status, elapsed } => {
+                let driver = self.driver(*driver, out);
+                if !status.is_success() {
+                    self.tell(|rows| {
+                        format!(
+                            "{}: DriverEntry returned {}",
+                            rows.name(Some(driver)),
+                            words::status(*status)
+                        )
+                    });
+                }
+                if self.budget.take(Class::Matter) {
+                    let row = self.row(out, 'E', time).number(driver).text(&words::status(*status));
+                    row.number(status.is_success()).number(*elapsed).end();
+                }
+            }
+            Body::DriverUnload { driver, elapsed } => {
+                let driver = self.driver(*driver, out);
+                if self.budget.take(Class::Matter) {
+                    self.row(out, 'U', time).number(driver).optional(*elapsed).end();
+                }
+            }
+            Body::Registration { driver, family, flavour, slot, removed, status, .. } => {
+                let driver = self.driver(*driver, out);
+                if self.budget.take(Class::Matter) {
+                    let api = words::registrar(*family, *flavour, *removed);
+                    let place = slot.map_or_else(String::new, |slot| format!(", slot {slot}"));
+                    let what = format!("{api}: {}{place}", words::status(*status));
+                    self.row(out, 'G', time).number(driver).text(&what).number(status.is_success()).end();
+                }
+            }
+            Body::Event(event) => self.event(event, out),
+            Body::Notification(call) => {
+                let driver = self.driver(call.driver, out);
+                let Some(now) = &self.now else { return };
+                self.totals.call(driver, now.kind, call.elapsed);
+                if now.written {
+                    let status = call.status.filter(|status| status.as_u32() != 0).map(words::status);
+                    let row =
+                        Row::new(out, &mut self.texts, 'N').number(driver).text(words::family(call.family));
+                    row.number(call.elapsed).text_or_null(status.as_deref()).end();
+                }
+            }
+            Body::Verdict { process, status, driver } if !status.is_success() => {
+                let driver = driver.map(|driver| self.driver(driver, out));
+                self.totals.refusal(driver, words::status(*status));
+                self.tell_of(*process, |rows, process| {
+                    format!("{process} was refused by {} with {}", rows.name(driver), words::status(*status))
+                });
+                self.ended('V', time, (*process, driver), &words::status(*status), out);
+            }
+            Body::Verdict { .. } => {}
+            Body::Termination { process, status, driver } => {
+                let driver = driver.map(|driver| self.driver(driver, out));
+                self.tell_of(*process, |rows, process| {
+                    let status = words::exit_status(*status);
+                    format!("{process} was terminated by {} with {status}", rows.name(driver))
+                });
+                self.ended('K', time, (*process, driver), &words::exit_status(*status), out);
+            }
+            Body::Debug { driver, text, .. } => {
+                let driver = driver.map(|driver| self.driver(driver, out));
+                let process = self.subject(record.context).and_then(|process| self.people.row(process));
+                if self.budget.take(Class::Line) {
+                    self.row(out, 'O', time).optional(process).optional(driver).text(text).end();
+                }
+            }
+            Body::Finding(finding) => self.finding(record, finding, out),
+            Body::Stop(stop) => self.stop(record, stop, out),
+            Body::Leak(leak) => self.leak(time, leak, out),
+            Body::Note { level, text } => {
+                let (class, word) = match level {
+                    Level::Info => (Class::Line, "note"),
+                    Level::Warning => (Class::Matter, "warning"),
+                };
+                if self.budget.take(class) {
+                    self.row(out, 'W', time).text(word).text(text).end();
+                }
+            }
+            Body::CommandExit { code, signal } => {
+                let good = (*code, *signal) == (Some(0), None);
+                self.row(out, 'C', time).text(&words::command_end(*code, *signal)).number(good).end();
+            }
+            Body::Timing(timing) => {
+                let driver = self.driver(timing.driver, out);
+                self.totals.told(driver, *timing);
+            }
+            Body::End => {
+                self.totals.settle();
+                self.row(out, 'Z', time).end();
+            }
+        }
+    }
+
+    fn start(
+        &mut self,
+        time: Time,
+        (version, profile, machine): (&str, &str, &str),
+        command: &[impl AsRef<str>],
+        out: &mut Vec<u8>,
+    ) {
+        self.totals.settle();
+        self.people.clear();
+        self.drivers.clear();
+        self.now = None;
+        self.last = time;
+        let command = words::shell_form(command);
+        if self.title.is_empty() {
+            self.title = short(if command.is_empty() { machine } else { &command });
+        }
+        if self.budget.take(Class::Matter) {
+            let ticks = time.0.saturating_sub(UNIX_EPOCH);
+            Row::new(out, &mut self.texts, 'R')
+                .number(ticks.div_euclid(10_000))
+                .number(ticks.rem_euclid(10_000))
+                .text(version)
+                .text(profile)
+                .text(machine)
+                .text(&command)
+                .end();
+        }
+    }
+
+    /// Begins a row that has a time.
+    fn row<'a>(&'a mut self, out: &'a mut Vec<u8>, kind: char, time: Time) -> Row<'a> {
+        let since = time.0.saturating_sub(self.last.0).clamp(-FARTHEST, FARTHEST);
+        self.last = Time(self.last.0.saturating_add(since));
+        Row::new(out, &mut self.texts, kind).number(since)
+    }
+
+    fn driver_load(
+        &mut self,
+        id: DriverId,
+        (name, path): (&str, &str),
+        (base, size): (u64, u64),
+        missing: &[&str],
+        out: &mut Vec<u8>,
+    ) -> u64 {
+        let key = (name.into(), path.into());
+        let next = self.driver_names.len() as u64;
+        let number = *self.driver_rows.entry(key).or_insert(next);
+        if number == next {
+            self.driver_names.push(short(name).into());
+            let row = Row::new(out, &mut self.texts, 'D').text(name).text(path);
+            row.text(&format!("{base:#x}")).number(size).lines(missing).end();
+        }
+        self.drivers.insert(id, number);
+        number
+    }
+
+    /// The number of a driver; one whose load was not recorded is called by its id.
+    fn driver(&mut self, id: DriverId, out: &mut Vec<u8>) -> u64 {
+        match self.drivers.get(&id) {
+            Some(&number) => number,
+            None => self.driver_load(id, (&format!("driver {}", id.0), ""), (0, 0), &[], out),
+        }
+    }
+
+    fn name(&self, driver: DriverRow) -> &str {
+        let index = driver.and_then(|driver| usize::try_from(driver).ok());
+        index.and_then(|index| self.driver_names.get(index)).map_or("the kernel", |name| name)
+    }
+
+    fn event(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+        let id = event.process();
+        let kind = Kind::of(&event.kind);
+        let written = match &event.kind {
+            EventKind::ProcessPresent(process) => self.appear(event, process, Origin::Present, out),
+            EventKind::ProcessClone(process) => self.appear(event, process, Origin::Cloned, out),
+            EventKind::ProcessCreate(process) => self.appear(event, process, Origin::Created, out),
+            EventKind::ProcessExit(exit) => {
+                let at_home = self.meet(id, event.time, Class::Process, out);
+                let first = self.people.get(id).is_some_and(|person| !person.gone);
+                let status = words::exit_status(exit.status);
+                let fits = first && at_home.is_some() || self.budget.take(Class::Process);
+                let told = at_home.filter(|_| fits);
+                if let Some(number) = told {
+                    self.row(out, 'X', event.time).number(number).text(&status).end();
+                }
+                self.people.leave(id);
+                told.is_some()
+            }
+            EventKind::ThreadCreate(thread) => {
+                self.happen(event, Class::Thread, out, 'T', |row| row.number(thread.thread.thread.0).end())
+            }
+            EventKind::ThreadExit(exit) => self.happen(event, Class::Thread, out, 'Q', |row| {
+                row.number(exit.thread.thread.0).text(&words::exit_status(exit.status)).end();
+            }),
+            EventKind::ImageLoad(image) => self.happen(event, Class::Image, out, 'I', |row| {
+                let name = image.name.as_ref().map(event::Name::for_people);
+                let mut remarks = words::unusual(event);
+                remarks.extend(
+                    [(image.partial, "partial"), (image.conflicting, "conflicting")]
+                        .iter()
+                        .filter_map(|&(holds, word)| holds.then_some(word)),
+                );
+                if image.architecture != event::Architecture::X64 {
+                    remarks.push(words::architecture(image.architecture));
+                }
+                let row = row.text_or_null(name).text(&format!("{:#x}", image.base)).number(image.size);
+                row.text_or_null(remark(&remarks).as_deref()).end();
+            }),
+        };
+        self.now = Some(Now { kind, context: event.context, process: id, written });
+    }
+
+    /// A row about something that happened in a process, where there is room.
+    fn happen(
+        &mut self,
+        event: &Event<'_>,
+        class: Class,
+        out: &mut Vec<u8>,
+        kind: char,
+        rest: impl FnOnce(Row<'_>),
+    ) -> bool {
+        let number = self.meet(event.process(), event.time, class, out);
+        // A process has no row only where there is no room for anything in it.
+        let fits = self.budget.take(class);
+        let Some(number) = number.filter(|_| fits) else { return false };
+        rest(self.row(out, kind, event.time).number(number));
+        true
+    }
+
+    /// A process appears. It has a row if there is room, and may have one later.
+    fn appear(
+        &mut self,
+        event: &Event<'_>,
+        process: &Process<'_>,
+        origin: Origin,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let parent = self.people.row(process.parent);
+        let process = process.clone().into_owned();
+        self.people.insert(Waiting { time: event.time, origin, process, parent });
+        let fits = self.budget.take(Class::Process);
+        if fits {
+            self.admit(event.process(), out);
+        }
+        fits
+    }
+
+    /// The row of a process to which something happens; one that was never spoken of before is made known.
+    fn meet(&mut self, id: ProcessId, time: Time, class: Class, out: &mut Vec<u8>) -> Option<u64> {
+        if self.people.get(id).is_none() {
+            self.totals.unseen += 1;
+            let process = Process { process: id, ..Process::default() };
+            self.people.insert(Waiting { time, origin: Origin::Unseen, process, parent: None });
+            if class == Class::Matter || self.budget.take(Class::Process) {
+                self.admit(id, out);
+            }
+        }
+        if class == Class::Matter {
+            self.admit(id, out);
+        }
+        self.people.row(id)
+    }
+
+    /// Writes the row of a process that has none.
+    fn admit(&mut self, id: ProcessId, out: &mut Vec<u8>) {
+        let Some(waiting) = self.people.give_row(id) else { return };
+        let Waiting { time, origin, process, parent } = *waiting;
+        let origin = match origin {
+            Origin::Created => 0,
+            Origin::Present => 1,
+            Origin::Cloned => 2,
+            Origin::Unseen => 3,
+        };
+        let mut remarks = Vec::new();
+        if process.architecture != event::Architecture::X64 {
+            remarks.push(words::architecture(process.architecture));
+        }
+        remarks.extend(words::subsystem(process.subsystem));
+        let image = process.image.as_ref().map(event::Name::for_people);
+        self.row(out, 'P', time)
+            .number(origin)
+            .number(id.0)
+            .optional(parent)
+            .number(process.parent.0)
+            .number(process.creator.process.0)
+            .text_or_null(image)
+            .text_or_null(process.command_line.as_deref())
+            .text_or_null(remark(&remarks).as_deref())
+            .end();
+    }
+
+    /// The process that a record is about which is made while drivers are told of an event, or in somebody's context.
+    fn subject(&self, context: ClientId) -> Option<ProcessId> {
+        match &self.now {
+            Some(now) if now.context == context => Some(now.process),
+            _ => (context != ClientId::default()).then_some(context.process),
+        }
+    }
+
+    /// The row of the process a record is about that matters.
+    fn place(&mut self, record: &Record<'_>, out: &mut Vec<u8>) -> Option<u64> {
+        let process = self.subject(record.context)?;
+        if self.people.get(process).is_none() && process == ProcessId::SYSTEM {
+            return None;
+        }
+        self.meet(process, record.time, Class::Matter, out)
+    }
+
+    /// A process was refused or terminated.
+    fn ended(
+        &mut self,
+        kind: char,
+        time: Time,
+        (id, driver): (ProcessId, DriverRow),
+        status: &str,
+        out: &mut Vec<u8>,
+    ) {
+        if self.budget.take(Class::Matter)
+            && let Some(number) = self.meet(id, time, Class::Matter, out)
+        {
+            self.row(out, kind, time).number(number).text(status).optional(driver).end();
+        }
+        self.people.leave(id);
+    }
+
+    fn finding(&mut self, record: &Record<'_>, finding: &Finding<'_>, out: &mut Vec<u8>) {
+        let driver = finding.driver.map(|driver| self.driver(driver, out));
+        let severity = finding.severity.word();
+        self.totals.finding(driver, short(&finding.rule), severity);
+        self.tell(|rows| {
+            format!("{} {severity} in {}: {}", finding.rule, rows.name(driver), finding.message)
+        });
+        if !self.budget.take(Class::Matter) {
+            return;
+        }
+        let process = self.place(record, out);
+        let bug_check = finding.bug_check.map(|(code, [a, b, c, d])| {
+            format!("{}, parameters {a:#x}, {b:#x}, {c:#x}, {d:#x}", BugCheckCode(code))
+        });
+        self.row(out, 'F', record.time)
+            .optional(process)
+            .optional(driver)
+            .text(&finding.rule)
+            .number(finding.severity == Severity::Error)
+            .text(&finding.message)
+            .text_or_null(bug_check.as_deref())
+            .lines(stack(&finding.stack))
+            .end();
+    }
+
+    fn stop(&mut self, record: &Record<'_>, stop: &Stop<'_>, out: &mut Vec<u8>) {
+        let driver = stop.driver.map(|driver| self.driver(driver, out));
+        let title = match stop.kind {
+            StopKind::BugCheck => BugCheckCode(stop.code).to_string(),
+            StopKind::Hang => "a routine did not return".to_owned(),
+            StopKind::Unimplemented => "a routine was called that Callboard does not have".to_owned(),
+            StopKind::HostDied => "the host died".to_owned(),
+        };
+        self.tell(|rows| format!("STOP {title} in {}: {}", rows.name(driver), stop.message));
+        if !self.budget.take(Class::Matter) {
+            return;
+        }
+        let process = self.place(record, out);
+        let with_parameters = stop.kind == StopKind::BugCheck || stop.code != 0;
+        let parameters = stop.parameters.iter().zip(words::bug_check_parameters(stop.code));
+        let parameters = parameters.map(|(value, meaning)| format!("{value:#018x}  {meaning}"));
+        self.row(out, 'S', record.time)
+            .optional(process)
+            .optional(driver)
+            .text(&title)
+            .text(&stop.message)
+            .lines(parameters.filter(|_| with_parameters))
+            .lines(stack(&stop.stack))
+            .lines(stop.registers.as_deref().map(registers).unwrap_or_default())
+            .end();
+    }
+
+    fn leak(&mut self, time: Time, leak: &Leak<'_>, out: &mut Vec<u8>) {
+        let driver = self.driver(leak.driver, out);
+        let (one, several) = words::leak_words(leak.kind);
+        let word = if leak.count == 1 { one } else { several };
+        let bytes = if leak.bytes == 0 { String::new() } else { format!(", {} bytes", leak.bytes) };
+        let what = format!("{} {word}: {}{bytes}", leak.count, leak.what);
+        self.tell(|rows| format!("{} left {what}", rows.name(Some(driver))));
+        if self.budget.take(Class::Matter) {
+            self.row(out, 'L', time).number(driver).text(&what).end();
+        }
+    }
+
+    /// Keeps a sentence for the page without a script.
+    fn tell(&mut self, sentence: impl FnOnce(&Self) -> String) {
+        if self.told.len() < TOLD {
+            self.told.push(short(&sentence(self)));
+        }
+    }
+
+    /// The same about a process, which is named as well as it is known.
+    fn tell_of(&mut self, id: ProcessId, sentence: impl FnOnce(&Self, &str) -> String) {
+        self.tell(|rows| {
+            let name = rows.people.get(id).and_then(|person| person.name.as_deref());
+            sentence(rows, &name.map_or_else(|| format!("process {id}"), |name| format!("{name} ({id})")))
+        });
+    }
+}
+
+fn remark(words: &[&str]) -> Option<String> {
+    (!words.is_empty()).then(|| words.join(", "))
+}
+
+/// A stack, a line for each level.
+fn stack(frames: &[Frame<'_>]) -> Vec<String> {
+    let place = |frame: &Frame<'_>| match &frame.module {
+        // A routine of the kernel has no offset that means anything.
+        Some(module) if frame.offset == 0 && frame.symbol.is_some() => module.to_string(),
+        Some(module) => format!("{module}+{:#x}", frame.offset),
+        None => format!("{:#x}", frame.address),
+    };
+    let line = |frame: &Frame<'_>| match &frame.symbol {
+        Some(symbol) => format!("{symbol}  {}", place(frame)),
+        None => place(frame),
+    };
+    frames.iter().map(line).collect()
+}
+
+/// Registers, three in a line.
+fn registers(r: &Registers) -> Vec<String> {
+    let all = [
+        ("rax", r.rax),
+        ("rbx", r.rbx),
+        ("rcx", r.rcx),
+        ("rdx", r.rdx),
+        ("rsi", r.rsi),
+        ("rdi", r.rdi),
+        ("r8", r.r8),
+        ("r9", r.r9),
+        ("r10", r.r10),
+        ("r11", r.r11),
+        ("r12", r.r12),
+        ("r13", r.r13),
+        ("r14", r.r14),
+        ("r15", r.r15),
+        ("rbp", r.rbp),
+        ("rsp", r.rsp),
+        ("rip", r.rip),
+        ("efl", u64::from(r.eflags)),
+    ];
+    let line = |row: &[(&str, u64)]| {
+        row.iter().map(|(name, value)| format!("{name:<3} {value:016x}")).collect::<Vec<_>>().join("  ")
+    };
+    let mut lines: Vec<_> = all.chunks(3).map(line).collect();
+    lines.push(format!("irql {}", r.irql));
+    lines
+}
