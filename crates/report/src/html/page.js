@@ -108,7 +108,7 @@
     let run = null;
     let clock = 0;
     let last = null;   // the row that calls of routines belong to
-    const begin = () => { run = { machine: '', profile: '', version: '', command: '', unix: 0, ended: false, from: Infinity, to: -Infinity, shift: 0 }; runs.push(run); clock = 0; };
+    const begin = () => { run = { machine: '', profile: '', version: '', command: '', unix: 0, ended: false, from: Infinity, to: -Infinity, shift: 0, ids: new Map() }; runs.push(run); clock = 0; };
     for (const block of document.querySelectorAll('script.rows')) {
       for (const row of rowsOf(block.textContent)) {
         for (let at = 1; at < row.length; at += 1) {
@@ -143,9 +143,13 @@
         const up = processes[parent];
         const own = { kind: 'process', n: processes.length, run, origin, pid, ppid, creator, line, remark, up,
           image: image ?? (up && origin === 2 ? up.image : null), from: at, to: null, status: null, rows: [row], kids: [],
-          refused: null, ended: null, doubt: null, findings: 0, worst: 0, says: 0, by: new Set() };
+          refused: null, ended: null, became: null, doubt: null, findings: 0, worst: 0, says: 0, by: new Set() };
         own.label = own.image ? fileName(own.image) : pid === 0 ? 'kernel' : pid === 4 ? 'System' : '?';
         processes.push(own);
+        // An id that comes again says that the process which had it is gone: a clone that runs a program, mostly.
+        const before = run.ids.get(pid);
+        if (before && before.to === null) { before.to = at; before.became = own; }
+        run.ids.set(pid, own);
         reach(run, at);
         return row;
       }
@@ -169,7 +173,7 @@
         }
         return last;
       case 'O':
-        if (process) { process.rows.push(row); process.says += 1; touch(process, driver); }
+        if (process) { process.rows.push(row); process.says += 1; }
         else remarks.push({ text: row[4], driver, run, at });
         return last;
       case 'F': {
@@ -440,7 +444,7 @@
     const from = node.origin === 1 || node.origin === 3 ? x(node.run.from) : x(node.from);
     const to = node.to !== null ? x(node.to) : node.refused ? from : x(node.run.to);
     const long = Math.max(2, to - from);
-    if (node.doubt || node.refused || node.ended) {
+    if (node.doubt || node.refused) {
       ink.save();
       ink.beginPath();
       ink.rect(from, top, long, thick);
@@ -500,6 +504,8 @@
 
   function axis() {
     const element = $('axis');
+    // Bars end where the scroll bar begins.
+    element.style.marginRight = `${$('tree').offsetWidth - $('tree').clientWidth}px`;
     const width = element.clientWidth;
     const range = view.to - view.from;
     const least = range * 96 / Math.max(width, 96);
@@ -507,12 +513,13 @@
     if (!step) { step = 864e9; while (step < least) step *= step % 5 ? 2 : 5; }
     ticks = [];
     for (let at = Math.ceil(view.from / step) * step; at <= view.to && ticks.length < 60; at += step) ticks.push({ at });
+    const run = runs.find(it => it.from <= it.to);
+    $('range').textContent = run ? `${moment(run, Math.max(view.from, 0) - run.shift, range < 1e7)} · ${span(Math.round(range))}` : '';
     element.replaceChildren(...ticks.map(({ at }) => {
       const label = make('span', '', at === 0 ? '0' : label0(at, step));
       label.style.left = `${across(at) * 100}%`;
       return label;
     }));
-    if (range > 0) element.title = 'Time since the beginning. Drag to zoom in, double-click for all.';
   }
 
   /** A tick's label: as many units as tell it from the next. */
@@ -631,9 +638,10 @@
     else if (node.ppid) pair('Parent', `${node.ppid}, not recorded`);
     if (node.creator && node.creator !== node.ppid) pair('Created by', `process ${node.creator}`);
     pair(['Created', 'Present since', 'Cloned', 'First heard of'][node.origin], moment(node.run, node.from, true));
-    if (node.to !== null) {
+    if (node.became) pair('Became', goto(node.became));
+    else if (node.to !== null) {
       pair('Exited', moment(node.run, node.to, true), make('span', 'soft', ` after ${span(node.to - node.from)}`));
-      pair('Exit status', node.status);
+      if (node.status !== null) pair('Exit status', node.status);
     } else if (!node.refused) pair('Exited', make('span', 'soft', 'not while this was recorded'));
     if (node.level > 16) pair('Level', number(node.level));
     if (node.remark) pair('Remarks', node.remark);
@@ -922,8 +930,18 @@
     }, 'rules');
   }
 
+  /** Processes that a driver treated alike are one entry. */
   function verdicts(all, verb) {
-    return long(make('ul', 'lines'), all, 8, it => make('li', '', goto(it.process), ` ${verb} by `, name(driverName(it.driver)), ' with ', make('span', 'soft', it.status), on(it.process.run)), 'processes');
+    const groups = new Map();
+    for (const it of all) {
+      const key = `${it.driver?.number}\n${it.status}`;
+      if (!groups.has(key)) groups.set(key, []);
+      groups.get(key).push(it);
+    }
+    return long(make('div'), [...groups.values()], 8, group => make('div', 'matter is-bad',
+      make('p', '', make('b', '', name(driverName(group[0].driver))), ` ${verb} with `, make('b', 'bad', brief(group[0].status)),
+        make('span', 'soft', group[0].status.slice(brief(group[0].status).length)), group.length > 1 ? make('span', 'soft', ` · ${number(group.length)} times`) : null),
+      long(make('div', 'kin'), group, 24, it => make('span', '', goto(it.process), on(it.process.run)), 'processes')), 'verdicts');
   }
 
   function table(heads, rows) {

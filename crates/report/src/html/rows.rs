@@ -147,9 +147,9 @@ impl Rows {
             Body::Event(event) => self.event(event, out),
             Body::Notification(call) => {
                 let driver = self.driver(call.driver, out);
-                let Some(now) = &self.now else { return };
-                self.totals.call(driver, now.kind, call.elapsed);
-                if now.written {
+                let now = self.now.as_ref().filter(|now| now.kind.family() == call.family);
+                self.totals.call(driver, now.map_or(Kind::any(call.family), |now| now.kind), call.elapsed);
+                if now.is_some_and(|now| now.written) {
                     let status = call.status.filter(|status| status.as_u32() != 0).map(words::status);
                     let row =
                         Row::new(out, &mut self.texts, 'N').number(driver).text(words::family(call.family));

@@ -33,6 +33,24 @@ impl Kind {
             EventKind::ImageLoad(_) => Self::Image,
         }
     }
+
+    /// What routines of a family are called for where no event was recorded, as for drivers that are loaded.
+    pub(super) fn any(family: Family) -> Self {
+        match family {
+            Family::Process => Self::Create,
+            Family::Thread => Self::ThreadCreate,
+            Family::Image => Self::Image,
+        }
+    }
+
+    /// Whose routines are called for it.
+    pub(super) fn family(self) -> Family {
+        match self {
+            Self::Create | Self::Exit => Family::Process,
+            Self::ThreadCreate | Self::ThreadExit => Family::Thread,
+            Self::Image => Family::Image,
+        }
+    }
 }
 
 /// A driver's number on the page, where it is known which it was.
@@ -127,12 +145,8 @@ impl Totals {
 
     /// The calls of a family that were recorded one by one.
     fn recorded(&self, driver: u64, family: Family) -> u64 {
-        let kinds: &[Kind] = match family {
-            Family::Process => &[Kind::Create, Kind::Exit],
-            Family::Thread => &[Kind::ThreadCreate, Kind::ThreadExit],
-            Family::Image => &[Kind::Image],
-        };
-        kinds.iter().filter_map(|&kind| self.calls.get(&(driver, kind))).map(|(calls, _)| calls.calls()).sum()
+        let of = |&(&(whose, kind), _): &(&(u64, Kind), _)| whose == driver && kind.family() == family;
+        self.calls.iter().filter(of).map(|(_, (calls, _))| calls.calls()).sum()
     }
 
     pub(super) fn numbers(&self) -> Numbers<'_> {
