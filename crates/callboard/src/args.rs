@@ -17,6 +17,7 @@ Exit codes:
   1      of `test`: a scenario failed; of `exports`: no name is like that; of `replay` and `events`: a recording is damaged,
          what could be read was told
   2      the command line makes no sense, or a file is no scenario or recording
+  119    of `replay`: something is different from the baseline
   120    a driver stopped the machine: bug check, hang, missing routine called
   121    a driver's file cannot be read, is no x64 driver, or cannot be loaded
   122    DriverEntry returned an error

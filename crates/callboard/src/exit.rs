@@ -14,6 +14,8 @@ pub const DAMAGED: u8 = 1;
 /// The command line makes no sense, or a file that `test` is given is no scenario, or one that `replay` is given no
 /// recording.
 pub const USAGE: u8 = 2;
+/// Of `replay`: something is different from the baseline.
+pub const DIFFERENT: u8 = 119;
 /// A driver stopped the machine: bug check, hang, call of a routine that is not there, death of its host.
 pub const STOPPED: u8 = 120;
 /// A driver's file cannot be read, or is no x64 driver, or cannot be loaded for this profile.

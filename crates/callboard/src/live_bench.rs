@@ -210,10 +210,8 @@ impl Recipient for LiveBench<'_> {
         finished.map(|(ticket, delivery)| (Ticket(ticket.0), self.told(delivery)))
     }
 
-    fn would_not_have_happened(&mut self, process: &event::Process<'_>, because: event::ProcessId) {
-        let name = process.image.as_ref().map_or("a process", |name| name.file_name());
-        let text = format!("{name} ({}) would not have happened, as {because} was ended", process.process);
-        self.add(Body::Note { level: Level::Info, text: text.into() });
+    fn would_not_have_happened(&mut self, process: event::ProcessId, because: event::ProcessId) {
+        self.add(Body::Doubt { process, because });
     }
 
     fn terminated(&mut self) -> Vec<Termination> {

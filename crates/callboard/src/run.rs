@@ -23,7 +23,7 @@ use crate::{Failure, Outcome};
 /// Runs it, and says with which exit code to end.
 pub(crate) fn run(run: &Run) -> Outcome {
     let drivers = drivers::named(&run.drivers).map_err(|failure| with_hint(failure, &run.drivers))?;
-    check_settings(&run.bench, &drivers)?;
+    check_settings(&run.bench, &drivers.iter().collect::<Vec<_>>())?;
     let mut summary = Summary::new();
     let mut outputs = sinks::sinks(&run.output, Stream::Live)?;
     outputs.push(&mut summary);
@@ -38,6 +38,7 @@ pub(crate) fn run(run: &Run) -> Outcome {
     live.add(Body::Start {
         version: env!("CARGO_PKG_VERSION").into(),
         profile: run.bench.profile.os.name().into(),
+        machine: "".into(),
         command: run.command.iter().map(|word| word.to_string_lossy()).collect(),
     });
     say_gaps(&mut live);
@@ -122,7 +123,7 @@ pub(crate) fn options(arguments: &BenchArguments) -> Result<BenchOptions, Failur
 }
 
 /// A value for a service that no driver has would be written and never read: surely a mistake.
-pub(crate) fn check_settings(arguments: &BenchArguments, drivers: &[DriverFile]) -> Result<(), Failure> {
+pub(crate) fn check_settings(arguments: &BenchArguments, drivers: &[&DriverFile]) -> Result<(), Failure> {
     for setting in &arguments.settings {
         let Some(service) = &setting.service else { continue };
         if !drivers.iter().any(|driver| driver.service.eq_ignore_ascii_case(service)) {

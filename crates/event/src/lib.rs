@@ -17,6 +17,7 @@ mod name;
 mod owned;
 mod record;
 pub mod signal;
+pub mod terminal;
 mod time;
 pub mod wire;
 
@@ -27,7 +28,7 @@ pub use event::{
 pub use ids::{ClientId, DriverId, ProcessId, ThreadId};
 pub use name::Name;
 pub use record::{
-    Body, Family, Finding, Flavour, Frame, Leak, LeakKind, Level, Notification, Record, Registers, Severity,
-    Stop, StopKind, Timing,
+    Body, Change, Family, Finding, Flavour, Frame, Leak, LeakKind, Level, Notification, Record, Registers,
+    Severity, Stop, StopKind, Timing,
 };
 pub use time::Time;

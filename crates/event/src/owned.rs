@@ -23,9 +23,12 @@ impl Body<'_> {
     /// The same with nothing borrowed.
     pub fn into_owned(self) -> Body<'static> {
         match self {
-            Self::Start { version, profile, command } => {
-                Body::Start { version: text(version), profile: text(profile), command: texts(command) }
-            }
+            Self::Start { version, profile, machine, command } => Body::Start {
+                version: text(version),
+                profile: text(profile),
+                machine: text(machine),
+                command: texts(command),
+            },
             Self::DriverLoad { driver, name, path, base, size, missing } => Body::DriverLoad {
                 driver,
                 name: text(name),
@@ -43,12 +46,16 @@ impl Body<'_> {
             Self::Notification(notification) => Body::Notification(notification),
             Self::Verdict { process, status, driver } => Body::Verdict { process, status, driver },
             Self::Termination { process, status, driver } => Body::Termination { process, status, driver },
+            Self::Doubt { process, because } => Body::Doubt { process, because },
             Self::Debug { driver, component, level, text: line } => {
                 Body::Debug { driver, component, level, text: text(line) }
             }
             Self::Finding(finding) => Body::Finding(finding.into_owned()),
             Self::Stop(stop) => Body::Stop(stop.into_owned()),
             Self::Leak(leak) => Body::Leak(leak.into_owned()),
+            Self::Difference { change, process, text: what } => {
+                Body::Difference { change, process, text: text(what) }
+            }
             Self::Note { level, text: note } => Body::Note { level, text: text(note) },
             Self::CommandExit { code, signal } => Body::CommandExit { code, signal },
             Self::Timing(timing) => Body::Timing(timing),

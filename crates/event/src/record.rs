@@ -28,6 +28,8 @@ pub enum Body<'a> {
         version: Cow<'a, str>,
         /// The profile that is stood in for.
         profile: Cow<'a, str>,
+        /// The recorded machine that is replayed; empty where it has no name, and where nothing is replayed.
+        machine: Cow<'a, str>,
         /// The command and its arguments; empty where there is none.
         command: Vec<Cow<'a, str>>,
     },
@@ -101,6 +103,13 @@ pub enum Body<'a> {
         /// The driver, where one is known to have run.
         driver: Option<DriverId>,
     },
+    /// What a process is recorded to have done from here on, up to its exit, would not have happened.
+    Doubt {
+        /// The process.
+        process: ProcessId,
+        /// Which was refused, or terminated by a driver: the process itself, or one that it descends from.
+        because: ProcessId,
+    },
     /// A driver printed something: whole lines, without their line end.
     Debug {
         /// The driver; `None` where no driver is known to run.
@@ -118,6 +127,15 @@ pub enum Body<'a> {
     Stop(#[serde(borrow)] Stop<'a>),
     /// Something a driver left behind when it was unloaded.
     Leak(#[serde(borrow)] Leak<'a>),
+    /// A driver did something that it, or the one it is compared with, did not do before.
+    Difference {
+        /// What.
+        change: Change,
+        /// The process it is about; 0 where it is about none.
+        process: ProcessId,
+        /// What is different, in a sentence.
+        text: Cow<'a, str>,
+    },
     /// Something Callboard itself has to say.
     Note {
         /// How much it matters.
@@ -136,6 +154,25 @@ pub enum Body<'a> {
     Timing(Timing),
     /// The last record of a run.
     End,
+}
+
+/// What is different from what a run is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Change {
+    /// A process is refused that was not.
+    RefusalNew,
+    /// A process is not refused that was.
+    RefusalGone,
+    /// A process is refused with another status.
+    RefusalOther,
+    /// A rule is broken that was not.
+    FindingNew,
+    /// A rule is not broken that was.
+    FindingGone,
+    /// The machine stopped that did not.
+    StopNew,
+    /// The machine did not stop that did.
+    StopGone,
 }
 
 /// How much a note matters.

@@ -22,6 +22,15 @@ pub fn encode<T: Serialize>(message: &T, buffer: &mut [u8]) -> Result<usize, Wir
     postcard::to_slice(message, buffer).map(|used| used.len()).map_err(|_| WireError::Full(room))
 }
 
+/// Writes a message to the end of `bytes`, which grows as far as it must.
+///
+/// # Errors
+/// [`WireError::Damaged`] for what has no wire form, and `bytes` is empty then; no event and no record is such.
+pub fn append<T: Serialize>(message: &T, bytes: &mut Vec<u8>) -> Result<(), WireError> {
+    *bytes = postcard::to_extend(message, std::mem::take(bytes)).map_err(WireError::Damaged)?;
+    Ok(())
+}
+
 /// Reads one message off the front of `bytes`; strings are borrowed from it.
 ///
 /// # Errors
@@ -61,6 +70,9 @@ mod tests {
             let (back, rest): (Event<'_>, _) = decode(&buffer[..used]).unwrap();
             prop_assert_eq!(back, sent);
             prop_assert!(rest.is_empty());
+            let mut appended = vec![1];
+            append(&sent, &mut appended).unwrap();
+            prop_assert_eq!(&appended[1..], &buffer[..used]);
         }
 
         #[test]

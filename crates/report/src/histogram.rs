@@ -46,6 +46,15 @@ impl Histogram {
         self.longest = self.longest.max(nanos);
     }
 
+    /// Adds all calls of another.
+    pub fn add_all(&mut self, other: &Self) {
+        for (count, theirs) in self.counts.iter_mut().zip(other.counts.iter()) {
+            *count += theirs;
+        }
+        self.calls += other.calls;
+        self.longest = self.longest.max(other.longest);
+    }
+
     /// How many were counted.
     pub fn calls(&self) -> u64 {
         self.calls

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use event::{Body, DriverId, EventKind, Name, Process, ProcessId, Record, Time};
+use event::{Body, DriverId, Event, EventKind, Name, Process, ProcessId, Record, Time};
 
 /// How many processes that are gone keep their names: later lines may still speak of them, and a run
 /// of a million processes must not grow.
@@ -25,13 +25,27 @@ pub(crate) struct Names {
     processes: HashMap<ProcessId, Known>,
     gone: VecDeque<(ProcessId, u64)>,
     drivers: HashMap<DriverId, Box<str>>,
+    /// Processes that would not be there, and because of which.
+    doubts: HashMap<ProcessId, ProcessId>,
+    /// The one of them whose exit was seen last.
+    doubt_ends: Option<ProcessId>,
 }
 
 impl Names {
     /// Learns from a record, before it is shown.
     pub(crate) fn see(&mut self, record: &Record<'_>) {
+        if let Some(ended) = self.doubt_ends.take() {
+            self.doubts.remove(&ended);
+        }
+        if let Body::Start { .. } = record.body {
+            // Another machine: nothing of the one before is there.
+            *self = Self::default();
+        }
         self.start.get_or_insert(record.time);
         match &record.body {
+            Body::Doubt { process, because } => {
+                self.doubts.insert(*process, *because);
+            }
             Body::DriverLoad { driver, name, .. } => {
                 self.drivers.insert(*driver, name.as_ref().into());
             }
@@ -40,7 +54,10 @@ impl Names {
                 EventKind::ProcessClone(process) | EventKind::ProcessCreate(process) => {
                     self.insert(process, Some(event.time));
                 }
-                EventKind::ProcessExit(exit) => self.leave(exit.process),
+                EventKind::ProcessExit(exit) => {
+                    self.doubt_ends = Some(exit.process);
+                    self.leave(exit.process);
+                }
                 EventKind::ThreadCreate(_) | EventKind::ThreadExit(_) | EventKind::ImageLoad(_) => {}
             },
             // It is made to exit without having run; whether that is announced is another matter.
@@ -86,6 +103,12 @@ impl Names {
         }
     }
 
+    /// The process whose end an event would not have survived: where there is one, it would not have happened.
+    pub(crate) fn doubt(&self, event: &Event<'_>) -> Option<ProcessId> {
+        let doubt = |process: ProcessId| self.doubts.get(&process).copied();
+        doubt(event.process()).or_else(|| doubt(event.context.process))
+    }
+
     /// Nanoseconds that a process has lived at `time`, where its creation was seen.
     pub(crate) fn lived(&self, process: ProcessId, time: Time) -> Option<u64> {
         self.processes.get(&process).and_then(|known| known.since).map(|since| time.nanos_since(since))
@@ -104,7 +127,7 @@ pub(crate) fn nt_form<'n>(name: &'n Name<'_>) -> Option<&'n str> {
 
 #[cfg(test)]
 mod tests {
-    use event::{ClientId, Event, ProcessExit};
+    use event::{ClientId, ProcessExit};
     use nt_abi::STATUS_SUCCESS;
 
     use super::*;
@@ -158,5 +181,24 @@ mod tests {
             names.see(&exit(id * 4 + 8));
         }
         assert_eq!(names.process(ProcessId(8)), Some("second"));
+    }
+
+    #[test]
+    fn what_would_not_have_happened_ends_with_the_exit_of_its_process() {
+        let mut names = Names::default();
+        let event = |record: &Record<'static>| match &record.body {
+            Body::Event(event) => event.clone(),
+            _ => unreachable!("an event"),
+        };
+        let doubted = |names: &mut Names, record: Record<'static>| {
+            names.see(&record);
+            names.doubt(&event(&record))
+        };
+        let doubt = Body::Doubt { process: ProcessId(12), because: ProcessId(8) };
+        names.see(&Record { time: Time(1), context: ClientId::default(), body: doubt });
+        assert_eq!(doubted(&mut names, create(8, "/bin/x")), None);
+        assert_eq!(doubted(&mut names, create(12, "/bin/x")), Some(ProcessId(8)));
+        assert_eq!(doubted(&mut names, exit(12)), Some(ProcessId(8)));
+        assert_eq!(doubted(&mut names, create(12, "/bin/x")), None, "another process");
     }
 }

@@ -131,6 +131,8 @@ impl Summary {
             | Body::Notification(_)
             | Body::Verdict { .. }
             | Body::Termination { .. }
+            | Body::Doubt { .. }
+            | Body::Difference { .. }
             | Body::Stop(_)
             | Body::Note { .. }
             | Body::Timing(_) => {}

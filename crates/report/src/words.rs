@@ -1,8 +1,8 @@
 //! NT's and our own words for values, the same in every format.
 
 use event::{
-    Architecture, Body, Conditions, Event, EventKind, Family, Flavour, LeakKind, Level, Mapping, StopKind,
-    Subsystem,
+    Architecture, Body, Change, Conditions, Event, EventKind, Family, Flavour, LeakKind, Level, Mapping,
+    StopKind, Subsystem,
 };
 use nt_abi::{BugCheckCode, NTSTATUS};
 
@@ -179,6 +179,19 @@ pub(crate) fn leak_words(kind: LeakKind) -> (&'static str, &'static str) {
     }
 }
 
+/// What is different, as a word for programs.
+pub(crate) fn change(change: Change) -> &'static str {
+    match change {
+        Change::RefusalNew => "refusal_new",
+        Change::RefusalGone => "refusal_gone",
+        Change::RefusalOther => "refusal_other",
+        Change::FindingNew => "finding_new",
+        Change::FindingGone => "finding_gone",
+        Change::StopNew => "stop_new",
+        Change::StopGone => "stop_gone",
+    }
+}
+
 /// Whether a record must reach its reader at once, whatever the pace: it may be the last.
 pub(crate) fn is_urgent(body: &Body<'_>) -> bool {
     match body {
@@ -212,10 +225,12 @@ pub(crate) fn record_type(body: &Body<'_>) -> &'static str {
         Body::Notification(_) => "notification",
         Body::Verdict { .. } => "verdict",
         Body::Termination { .. } => "termination",
+        Body::Doubt { .. } => "doubt",
         Body::Debug { .. } => "debug",
         Body::Finding(_) => "finding",
         Body::Stop(_) => "stop",
         Body::Leak(_) => "leak",
+        Body::Difference { .. } => "difference",
         Body::Note { .. } => "note",
         Body::CommandExit { .. } => "command_exit",
         Body::Timing(_) => "timing",

@@ -57,8 +57,9 @@ pub trait Recipient {
     /// Waits up to `wait` for any pending batch to be done.
     fn finished(&mut self, wait: Duration) -> Option<(Ticket, Delivery)>;
 
-    /// What follows of a process would not have happened: `because`, which created it, was refused or terminated.
-    fn would_not_have_happened(&mut self, _process: &event::Process<'_>, _because: ProcessId) {}
+    /// What follows of a process would not have happened: `because` was refused or terminated, which is the process itself
+    /// or one that it descends from.
+    fn would_not_have_happened(&mut self, _process: ProcessId, _because: ProcessId) {}
 
     /// The processes that drivers have terminated since this was last asked. Asked when a batch is done, before its thread
     /// goes on, and now and then while nothing happens.

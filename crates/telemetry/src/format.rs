@@ -18,11 +18,14 @@ pub enum Format {
     Pml,
     /// Callboard's own recording.
     Cbr,
+    /// The same as lines of JSON.
+    CbrLines,
 }
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Evtx, Self::Json, Self::ProcmonCsv, Self::Pml, Self::Cbr];
+    pub const ALL: [Self; 6] =
+        [Self::Evtx, Self::Json, Self::ProcmonCsv, Self::Pml, Self::Cbr, Self::CbrLines];
 
     /// What people call it.
     pub const fn name(self) -> &'static str {
@@ -32,7 +35,13 @@ impl Format {
             Self::ProcmonCsv => "Procmon CSV",
             Self::Pml => "Procmon PML",
             Self::Cbr => "Callboard recording",
+            Self::CbrLines => "Callboard recording as JSON",
         }
+    }
+
+    /// Whether its first bytes say what it is, and not its first line.
+    pub(crate) const fn has_magic(self) -> bool {
+        matches!(self, Self::Evtx | Self::Pml | Self::Cbr)
     }
 }
 
@@ -53,6 +62,9 @@ pub fn detect(prefix: &[u8]) -> Option<Format> {
         return Some(*format);
     }
     let text = narrowed(prefix);
+    if is_recording(&text) {
+        return Some(Format::CbrLines);
+    }
     if is_json(&text) {
         return Some(Format::Json);
     }
@@ -62,6 +74,17 @@ pub fn detect(prefix: &[u8]) -> Option<Format> {
         .iter()
         .all(|column| first.contains(&format!("\"{column}\"")))
         .then_some(Format::ProcmonCsv)
+}
+
+/// Whether text is a recording as lines: one of its lines is the first of a recording, or an event. What is not whole of
+/// others, as the file is cut or damaged, says nothing else.
+fn is_recording(text: &[u8]) -> bool {
+    let has = |line: &[u8], what: &str| memchr::memmem::find(line, what.as_bytes()).is_some();
+    text.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"{\"type\":\"")).any(|line| {
+        has(line, "\"schema\":\"callboard.recording/")
+            // The records of a run have the time that has passed in between.
+            || has(line, "\"time\":") && has(line, "\"context_tid\":") && !has(line, "\"elapsed_ns\":")
+    })
 }
 
 /// Whether text holds JSON objects: at its start, or at the start of any line of it, as a log may be cut anywhere.
@@ -101,7 +124,7 @@ mod tests {
     #[test]
     fn formats_are_told_by_content() {
         let header = "\"Time of Day\";\"Process Name\";\"PID\";\"Operation\";\"Path\"\r\n";
-        let cases: [(&[u8], Option<Format>); 16] = [
+        let cases: [(&[u8], Option<Format>); 20] = [
             (b"ElfFile\0\0\0", Some(Format::Evtx)),
             (b"ElfFile", None),
             (b"PML_\x09\0\0\0", Some(Format::Pml)),
@@ -116,6 +139,13 @@ mod tests {
             (header.as_bytes(), Some(Format::ProcmonCsv)),
             (&wide(&format!("\u{FEFF}{header}")), Some(Format::ProcmonCsv)),
             (b"\"PID\",\"Name\"\n", None),
+            (b"\x89CBR\r\n", Some(Format::Cbr)),
+            (b"{\"type\":\"recording\",\"schema\":\"callboard.recording/9\"}\n", Some(Format::CbrLines)),
+            (
+                b"cut\n{\"type\":\"process_exit\",\"time\":0,\"pid\":4,\"context_tid\":8}",
+                Some(Format::CbrLines),
+            ),
+            (b"{\"type\":\"start\",\"schema\":\"callboard.record/1\"}\n", Some(Format::Json)),
             (b"MZ\x90\0", None),
             (b"", None),
         ];

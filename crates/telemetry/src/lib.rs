@@ -13,6 +13,7 @@
 mod civil;
 mod container;
 mod evtx;
+mod feed;
 mod fields;
 mod format;
 #[cfg(feature = "fuzzing")]
@@ -29,17 +30,23 @@ mod security;
 mod supersede;
 mod sysmon;
 mod time;
+mod utf16;
 
 pub use container::{Bytes, Part};
+pub use feed::{Fed, Feed};
 pub use format::{Format, PREFIX, detect};
-pub use open::{Contents, OpenError, Reader, Skipped, look, open, open_bytes, read};
+pub use open::{Contents, OpenError, Reader, Skipped, look, look_bytes, look_live, open, open_bytes, read};
 pub use record::{
     DriverLoad, ImageLoad, ProcessCreate, ProcessExit, Reason, Rejected, Subject, ThreadEvent, Told, What,
 };
+pub use time::parse as moment;
 
 /// What a file holds, one record after the other, in the order of the file: each is accepted or rejected, and none is left
 /// out, so that what was accepted and what was rejected is what was read.
-pub type Records<'a> = Box<dyn Iterator<Item = Result<Told, Rejected>> + 'a>;
+pub type Records<'a> = Box<dyn Iterator<Item = Result<Told, Rejected>> + Send + 'a>;
+
+/// Why a record is not told: the reason, and what exactly.
+pub(crate) type Refusal = (Reason, String);
 
 /// The record for what ends a file before its end.
 pub(crate) fn damage(number: u64, error: &std::io::Error) -> Rejected {

@@ -12,8 +12,7 @@ pub(crate) enum Log {
     Security,
 }
 
-/// Why an event is not told: the reason, and what exactly.
-pub(crate) type Refusal = (Reason, String);
+pub(crate) use crate::Refusal;
 
 /// What an event tells; its number in its file is the reader's to say.
 pub(crate) fn tell(fields: &Fields<'_>, number: u64) -> Result<(Told, Log), Refusal> {

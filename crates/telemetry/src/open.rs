@@ -1,11 +1,11 @@
 //! A file is opened: what it is packed in, what it holds, and its records one after the other.
 
 use std::fmt::Write as _;
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::container::{self, Bytes, Part};
+use crate::container::{self, Bytes, Part, Source};
 use crate::format::{Format, PREFIX, detect};
 use crate::{Reason, Records, Rejected, Told, evtx, json, procmon};
 
@@ -91,16 +91,29 @@ pub struct Contents {
     pub skipped: Vec<Skipped>,
 }
 
-/// Looks into a file, or standard input for `-`, whatever it is packed in. What is found can be read more than once.
+/// Looks into a file, or standard input for `-`, whatever it is packed in. What is found can be read more than once, but
+/// what comes through a pipe: of that only the beginning is waited for, and the rest is read [once](Part::is_live).
 ///
 /// # Errors
 /// It cannot be read, is an archive that is refused, or holds nothing that is understood.
 pub fn look(path: &Path) -> Result<Contents, OpenError> {
     let name = if path == Path::new("-") { "standard input".into() } else { path.display().to_string() };
-    match container::bytes_of(path) {
-        Ok(bytes) => Contents::of(&name, bytes),
+    match Source::of(path) {
+        Ok(Source::File(bytes)) => Contents::of(&name, container::parts(&name, bytes)?),
+        Ok(Source::Live(input)) => look_live(&name, input),
         Err(error) => Err(OpenError::Unreadable { name, error }),
     }
+}
+
+/// Looks into what comes as it is made.
+///
+/// # Errors
+/// As [`look`].
+pub fn look_live(name: &str, input: Box<dyn Read + Send>) -> Result<Contents, OpenError> {
+    // Of text the first line says what it is.
+    let enough =
+        |prefix: &[u8]| detect(prefix).is_some_and(|format| format.has_magic() || prefix.contains(&b'\n'));
+    Contents::of(name, container::live_parts(name, input, PREFIX, enough)?)
 }
 
 /// Opens a file, or standard input for `-`, whatever it is packed in.
@@ -116,17 +129,29 @@ pub fn open(path: &Path) -> Result<Reader, OpenError> {
 /// # Errors
 /// As [`open`].
 pub fn open_bytes(name: &str, bytes: impl Into<Arc<[u8]>>) -> Result<Reader, OpenError> {
-    Reader::new(Contents::of(name, Bytes::memory(bytes.into()))?)
+    Reader::new(look_bytes(name, bytes)?)
+}
+
+/// As [`look`], for a file that is in memory.
+///
+/// # Errors
+/// As [`look`].
+pub fn look_bytes(name: &str, bytes: impl Into<Arc<[u8]>>) -> Result<Contents, OpenError> {
+    Contents::of(name, container::parts(name, Bytes::memory(bytes.into()))?)
 }
 
 impl Contents {
-    fn of(name: &str, bytes: Bytes) -> Result<Self, OpenError> {
+    fn of(name: &str, found: Vec<Part>) -> Result<Self, OpenError> {
         let (mut parts, mut skipped, mut only) = (Vec::new(), Vec::new(), None);
-        for part in container::parts(name, bytes)? {
+        for part in found {
             let name = part.name().to_owned();
-            let prefix =
-                part.prefix(PREFIX).map_err(|error| OpenError::Unreadable { name: name.clone(), error })?;
+            let unreadable = |error| OpenError::Unreadable { name: name.clone(), error };
+            let prefix = part.prefix(PREFIX).map_err(unreadable)?;
             match detect(&prefix) {
+                // Their readers jump about.
+                Some(format @ (Format::Evtx | Format::Pml)) => {
+                    parts.push((part.spooled().map_err(unreadable)?, format));
+                }
                 Some(format) => parts.push((part, format)),
                 None => {
                     let found = shown(&prefix);
@@ -202,7 +227,7 @@ fn opened(part: Part, format: Format) -> Result<(Part, Format, Records<'static>)
 /// # Errors
 /// It is not what it looked like, or a recording of Callboard's own, whose events [`recording`](crate::recording) reads.
 pub fn read(part: &Part, format: Format) -> Result<Records<'static>, OpenError> {
-    let unfit = |why: String| OpenError::Unfit { name: part.name().into(), format, why };
+    let unfit = |why| unfit(part, format, why);
     Ok(match format {
         Format::Evtx => Box::new(evtx::records(part.clone())),
         Format::Json => Box::new(json::records(part.clone())),
@@ -215,8 +240,14 @@ pub fn read(part: &Part, format: Format) -> Result<Records<'static>, OpenError> 
             let input = part.seekable().map_err(|error| unfit(error.to_string()))?;
             Box::new(procmon::pml::Reader::open(input).map_err(|error| unfit(error.to_string()))?)
         }
-        Format::Cbr => return Err(unfit("it holds events as they are told, and no records".into())),
+        Format::Cbr | Format::CbrLines => {
+            return Err(unfit("it holds events as they are told, and no records".into()));
+        }
     })
+}
+
+pub(crate) fn unfit(part: &Part, format: Format, why: String) -> OpenError {
+    OpenError::Unfit { name: part.name().into(), format, why }
 }
 
 /// The first bytes of something, for an error.

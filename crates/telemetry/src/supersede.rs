@@ -3,12 +3,13 @@
 //! The rule is for each machine and for each of the two apart: a machine whose Sysmon leaves exits out keeps the security
 //! log's. Which it is may only be known further on in the stream, so the first such event of a machine looks ahead, in a
 //! second pass that stops as soon as it knows and goes on from there for the next machine: a stream is looked through at
-//! most once, and not at all where it has no such event.
+//! most once, and not at all where it has no such event. Of what comes through a pipe nobody knows what is further on:
+//! there what has come by then says it (`feed`).
 
 use std::collections::HashSet;
 
 use crate::logged::{Log, Refusal};
-use crate::{Reason, Told, What};
+use crate::{Reason, Rejected, Told, What};
 
 /// The second pass: the process creations and exits that Sysmon tells, from the start of the stream.
 pub(crate) type Ahead = Box<dyn Iterator<Item = Told> + Send>;
@@ -34,6 +35,24 @@ impl Supersede {
         Self { known: Default::default(), open: Some(Box::new(open)), ahead: None }
     }
 
+    /// Without a second pass: what has [come](Self::hear) says what Sysmon tells.
+    pub(crate) fn of_what_came() -> Self {
+        Self { known: Default::default(), open: None, ahead: None }
+    }
+
+    /// Takes note of what Sysmon tells.
+    pub(crate) fn hear(&mut self, told: &Told, log: Log) {
+        if let (Log::Sysmon, Some(kind)) = (log, kind(&told.what)) {
+            self.know(&told.machine, kind);
+        }
+    }
+
+    /// Whether nothing says yet that a record of the security log is told better by another.
+    pub(crate) fn is_open(&self, told: &Told, log: Log) -> bool {
+        log == Log::Security
+            && kind(&told.what).is_some_and(|kind| !self.known[kind as usize].contains(&told.machine))
+    }
+
     /// Passes a record on, unless another of its stream tells the same better.
     pub(crate) fn judge(&mut self, told: Told, log: Log) -> Result<Told, Refusal> {
         let Some(kind) = kind(&told.what) else { return Ok(told) };
@@ -54,6 +73,12 @@ impl Supersede {
             }
             Log::Security => Ok(told),
         }
+    }
+
+    /// The same, of a record that has its number.
+    pub(crate) fn judge_numbered(&mut self, told: Told, log: Log) -> Result<Told, Rejected> {
+        let number = told.number;
+        self.judge(told, log).map_err(|(reason, detail)| Rejected { number, reason, detail })
     }
 
     /// Whether Sysmon tells such events of a machine, here or further on.

@@ -11,7 +11,7 @@ use crate::civil::{Date, SECOND};
 const UNIX_EPOCH: i64 = 116_444_736_000_000_000;
 
 /// `2020-10-23 16:58:01.123`, ISO 8601 with or without a zone, `/Date(1603472281123)/`, or a number since 1970.
-pub(crate) fn parse(text: &str) -> Option<Time> {
+pub fn parse(text: &str) -> Option<Time> {
     let text = text.trim();
     if let Some(millis) = text.strip_prefix("/Date(").and_then(|rest| rest.strip_suffix(")/")) {
         return since_1970(millis);

@@ -1,113 +1,217 @@
 //! What drivers said to a recording, and how long they took.
-//!
-//! What drivers take differs from run to run, and the records of a replay do not: on their way to the sinks they lose it.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use callboard::report::{Histogram, Sink, SinkError};
-use event::{Body, DriverId, EventKind, Family, Notification, Record};
+use callboard::report::Histogram;
+use event::{Body, DriverId, EventKind, Family, Finding, Notification, ProcessId, Record, Stop, Time};
 use nt_abi::NTSTATUS;
+
+use super::escaped;
+
+/// How many of a driver's own words for refusals are told apart.
+const WORDS: usize = 256;
+/// How many of them are shown.
+const SHOWN: usize = 8;
 
 /// What a driver said.
 #[derive(Debug, Default)]
-struct Driver {
-    name: String,
+pub(super) struct Driver {
+    pub(super) name: String,
     /// Its notices, by what they were of.
-    notices: BTreeMap<&'static str, Histogram>,
-    refusals: BTreeMap<u32, u64>,
-    findings: BTreeMap<String, u64>,
+    pub(super) notices: BTreeMap<&'static str, Histogram>,
+    /// Its refusals: the status, and what it printed in that notice.
+    refusals: BTreeMap<(u32, String), u64>,
+    /// How often it broke which rule.
+    pub(super) findings: BTreeMap<String, u64>,
+    /// What it printed since the last event.
+    words: String,
 }
 
-/// Counts on the way to another sink.
-pub(super) struct Answers<S> {
-    next: S,
-    /// By name: each machine has its own benches, and the same drivers.
-    drivers: BTreeMap<String, Driver>,
-    names: BTreeMap<DriverId, String>,
-    last: &'static str,
-    pub(super) findings: u64,
-    pub(super) stopped: bool,
-}
-
-impl<S: Sink> Answers<S> {
-    pub(super) fn new(next: S) -> Self {
-        Self { next, drivers: BTreeMap::new(), names: BTreeMap::new(), last: "", findings: 0, stopped: false }
+impl Driver {
+    /// Counts refusals. Of many words that differ only the first are kept, the rest have none.
+    fn count(&mut self, status: u32, words: String, count: u64) {
+        let known = self.refusals.contains_key(&(status, words.clone()));
+        let words = if known || self.refusals.len() < WORDS { words } else { String::new() };
+        *self.refusals.entry((status, words)).or_default() += count;
     }
 
-    /// Ends all that stand behind this: here a machine ends, and others may follow.
-    pub(super) fn close(&mut self) -> Result<(), SinkError> {
-        self.next.finish()
-    }
-
-    fn driver(&mut self, id: Option<DriverId>) -> Option<&mut Driver> {
-        let name = self.names.get(&id?)?;
-        if !self.drivers.contains_key(name) {
-            self.drivers.insert(name.clone(), Driver { name: name.clone(), ..Driver::default() });
+    fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "{}", self.name)?;
+        for (kind, times) in &self.notices {
+            let [half, most, longest] =
+                [times.percentile(50), times.percentile(99), times.longest()].map(microseconds);
+            writeln!(
+                out,
+                "  {kind:<14} {:>9} notices   half within {half}, 99 % within {most}, longest {longest}",
+                times.calls()
+            )?;
         }
-        self.drivers.get_mut(name)
+        let mut refusals: Vec<_> = self.refusals.iter().collect();
+        refusals.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        for ((status, words), count) in refusals.iter().take(SHOWN) {
+            write!(out, "  refused        {count:>9} processes with {}", named(NTSTATUS::from_u32(*status)))?;
+            if words.is_empty() { writeln!(out) } else { writeln!(out, ": {}", escaped(words)) }?;
+        }
+        let others: u64 = refusals.iter().skip(SHOWN).map(|(_, count)| **count).sum();
+        if others > 0 {
+            writeln!(out, "  refused        {others:>9} processes in other words")?;
+        }
+        for (rule, count) in &self.findings {
+            writeln!(out, "  finding        {count:>9} of {rule}")?;
+        }
+        if self.notices.is_empty() {
+            writeln!(out, "  was told of nothing")?;
+        }
+        Ok(())
     }
+}
 
-    fn count(&mut self, record: &Record<'_>) {
+/// A process that did not come to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) status: NTSTATUS,
+    /// Its image, for people.
+    pub(super) image: String,
+    /// The driver that refused it.
+    pub(super) driver: String,
+}
+
+/// What the drivers of a machine said, or those of several.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    /// In the order in which they were loaded, which is the same on each machine.
+    pub(super) drivers: Vec<Driver>,
+    /// By when a process was to be created, and its id; of one machine only.
+    pub(super) refusals: BTreeMap<(Time, ProcessId), Refusal>,
+    pub(super) findings: u64,
+    /// Why a machine stopped.
+    pub(super) stopped: Option<String>,
+    ids: BTreeMap<DriverId, usize>,
+    /// What the last event was.
+    last: &'static str,
+    /// When it was, and the image it created.
+    creation: Option<(Time, String)>,
+}
+
+impl Answers {
+    /// Counts what a record says.
+    pub(super) fn see(&mut self, record: &Record<'_>) {
         match &record.body {
-            Body::Start { .. } => self.names.clear(),
             Body::DriverLoad { driver, name, .. } => {
-                self.names.insert(*driver, name.clone().into_owned());
-                self.driver(Some(*driver));
+                self.ids.insert(*driver, self.drivers.len());
+                self.drivers.push(Driver { name: name.clone().into_owned(), ..Driver::default() });
             }
-            Body::Event(event) => self.last = kind(&event.kind),
+            Body::Event(event) => {
+                self.drivers.iter_mut().for_each(|driver| driver.words.clear());
+                self.last = kind(&event.kind);
+                self.creation = match &event.kind {
+                    EventKind::ProcessCreate(process) => {
+                        let image = process.image.as_ref().map_or("", |name| name.for_people());
+                        Some((record.time, image.to_owned()))
+                    }
+                    _ => None,
+                };
+            }
             Body::Notification(Notification { driver, family, elapsed, .. }) => {
                 let kind = if family_of(self.last) == Some(*family) { self.last } else { "other" };
                 if let Some(driver) = self.driver(Some(*driver)) {
                     driver.notices.entry(kind).or_default().add(*elapsed);
                 }
             }
-            Body::Verdict { status, driver, .. } if !status.is_success() => {
+            Body::Debug { driver, text, .. } => {
                 if let Some(driver) = self.driver(*driver) {
-                    *driver.refusals.entry(status.as_u32()).or_default() += 1;
+                    text.as_ref().clone_into(&mut driver.words);
                 }
             }
-            Body::Finding(finding) => {
+            Body::Verdict { process, status, driver } if !status.is_success() => {
+                self.refuse(*process, *status, *driver);
+            }
+            Body::Finding(Finding { driver, rule, .. }) => {
                 self.findings += 1;
-                if let Some(driver) = self.driver(finding.driver) {
-                    *driver.findings.entry(finding.rule.clone().into_owned()).or_default() += 1;
+                if let Some(driver) = self.driver(*driver) {
+                    *driver.findings.entry(rule.clone().into_owned()).or_default() += 1;
                 }
             }
-            Body::Stop(_) => self.stopped = true,
+            Body::Stop(Stop { message, .. }) => self.stopped = Some(message.clone().into_owned()),
             _ => {}
+        }
+    }
+
+    fn driver(&mut self, id: Option<DriverId>) -> Option<&mut Driver> {
+        let place = *self.ids.get(&id?)?;
+        self.drivers.get_mut(place)
+    }
+
+    fn refuse(&mut self, process: ProcessId, status: NTSTATUS, driver: Option<DriverId>) {
+        let mut name = String::new();
+        let creation = self.creation.clone();
+        let image = creation.as_ref().map_or("", |(_, image)| image);
+        if let Some(driver) = self.driver(driver) {
+            driver.name.clone_into(&mut name);
+            let words = rule(&driver.words, image);
+            driver.count(status.as_u32(), words, 1);
+        }
+        if let Some((time, image)) = creation {
+            self.refusals.insert((time, process), Refusal { status, image, driver: name });
+        }
+    }
+
+    /// Adds what was said on another machine.
+    pub(super) fn add(&mut self, other: Self) {
+        self.findings += other.findings;
+        if self.stopped.is_none() {
+            self.stopped = other.stopped;
+        }
+        for (place, theirs) in other.drivers.into_iter().enumerate() {
+            let Some(driver) = self.drivers.get_mut(place) else {
+                self.drivers.push(theirs);
+                continue;
+            };
+            for (kind, times) in theirs.notices {
+                driver.notices.entry(kind).or_default().add_all(&times);
+            }
+            for ((status, words), count) in theirs.refusals {
+                driver.count(status, words, count);
+            }
+            for (rule, count) in theirs.findings {
+                *driver.findings.entry(rule).or_default() += count;
+            }
         }
     }
 
     /// Writes it all down.
     pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        for driver in self.drivers.values() {
-            writeln!(out, "{}", driver.name)?;
-            for (kind, times) in &driver.notices {
-                let [half, most, longest] =
-                    [times.percentile(50), times.percentile(99), times.longest()].map(microseconds);
-                writeln!(
-                    out,
-                    "  {kind:<14} {:>9} notices   half within {half}, 99 % within {most}, longest {longest}",
-                    times.calls()
-                )?;
-            }
-            for (status, count) in &driver.refusals {
-                let name = NTSTATUS::from_u32(*status).name().unwrap_or("no status of Windows");
-                writeln!(out, "  refused        {count:>9} processes with 0x{status:08X} ({name})")?;
-            }
-            for (rule, count) in &driver.findings {
-                writeln!(out, "  finding        {count:>9} of {rule}")?;
-            }
-            if driver.notices.is_empty() {
-                writeln!(out, "  was told of nothing")?;
-            }
-        }
-        Ok(())
+        self.drivers.iter().try_for_each(|driver| driver.write(out))
     }
 }
 
+/// What a driver printed of a refusal without what differs from process to process: its image, and numbers. What is left
+/// is the rule.
+fn rule(words: &str, image: &str) -> String {
+    let words = if image.is_empty() { words.to_owned() } else { words.replace(image, "…") };
+    let mut rule = String::new();
+    let mut rest = words.as_str();
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_alphanumeric()).unwrap_or(rest.len());
+        let (word, behind) = rest.split_at(end);
+        let number = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+        rule.push_str(if number { "#" } else { word });
+        let next = behind.find(char::is_alphanumeric).unwrap_or(behind.len());
+        let (between, behind) = behind.split_at(next);
+        rule.push_str(between);
+        rest = behind;
+    }
+    rule
+}
+
+/// A status as people know it.
+pub(super) fn named(status: NTSTATUS) -> String {
+    format!("0x{:08X} ({})", status.as_u32(), status.name().unwrap_or("no status of Windows"))
+}
+
 #[expect(clippy::cast_precision_loss, reason = "for people")]
-fn microseconds(nanos: u64) -> String {
+pub(super) fn microseconds(nanos: u64) -> String {
     format!("{:.1} µs", nanos as f64 / 1000.0)
 }
 
@@ -131,19 +235,95 @@ fn family_of(kind: &str) -> Option<Family> {
     }
 }
 
-impl<S: Sink> Sink for Answers<S> {
-    fn record(&mut self, record: &Record<'_>) -> Result<(), SinkError> {
-        self.count(record);
-        let Body::Notification(notification) = record.body else { return self.next.record(record) };
-        let body = Body::Notification(Notification { elapsed: 0, ..notification });
-        self.next.record(&Record { time: record.time, context: record.context, body })
+#[cfg(test)]
+mod tests {
+    use event::{ClientId, Event, Name, Process};
+    use nt_abi::STATUS_ACCESS_DENIED;
+
+    use super::*;
+
+    fn record(time: i64, body: Body<'static>) -> Record<'static> {
+        Record { time: Time(time), context: ClientId::default(), body }
     }
 
-    fn flush(&mut self) -> Result<(), SinkError> {
-        self.next.flush()
+    /// A driver that refuses a process, and says why.
+    fn refused(why: &'static str) -> Answers {
+        let driver = DriverId(3);
+        let process = Process {
+            process: ProcessId(8),
+            image: Some(Name::from_unix("/bin/evil")),
+            ..Process::default()
+        };
+        let event = Event {
+            time: Time(1),
+            context: ClientId::default(),
+            kind: EventKind::ProcessCreate(process),
+            conditions: event::Conditions::default(),
+        };
+        let load = Body::DriverLoad {
+            driver,
+            name: "edr".into(),
+            path: "".into(),
+            base: 0,
+            size: 0,
+            missing: Vec::new(),
+        };
+        let notification = Notification {
+            driver,
+            family: Family::Process,
+            slot: 0,
+            routine: 0,
+            elapsed: 1500,
+            status: Some(STATUS_ACCESS_DENIED),
+        };
+        let debug = |text: &'static str| Body::Debug {
+            driver: Some(driver),
+            component: 0,
+            level: 0,
+            text: text.into(),
+        };
+        let mut answers = Answers::default();
+        let verdict =
+            Body::Verdict { process: ProcessId(8), status: STATUS_ACCESS_DENIED, driver: Some(driver) };
+        for body in
+            [load, debug("before"), Body::Event(event), debug(why), Body::Notification(notification), verdict]
+        {
+            answers.see(&record(5, body));
+        }
+        answers
     }
 
-    fn finish(&mut self) -> Result<(), SinkError> {
-        self.next.flush()
+    fn written(answers: &Answers) -> String {
+        let mut text = Vec::new();
+        answers.write(&mut text).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn refusals_are_told_apart_by_status_and_by_what_the_driver_says() {
+        assert_eq!(rule(r"deny 12: C:\a.exe by X7=*\a.exe", r"C:\a.exe"), r"deny #: … by X7=*\a.exe");
+        let mut all = refused("rule A");
+        assert_eq!(all.refusals[&(Time(5), ProcessId(8))].driver, "edr");
+        all.add(refused("rule A"));
+        all.add(refused("rule B\u{1b}[J"));
+        let text = written(&all);
+        assert!(text.contains("process create         3 notices   half within 1.5 µs"), "{text}");
+        assert!(text.contains("2 processes with 0xC0000022 (STATUS_ACCESS_DENIED): rule A\n"), "{text}");
+        assert!(
+            text.contains("1 processes with 0xC0000022 (STATUS_ACCESS_DENIED): rule B\u{fffd}[J\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn words_that_are_always_others_do_not_fill_memory() {
+        let mut all = Answers::default();
+        for index in 0..1000 {
+            all.add(refused(Box::leak(format!("process x{index}").into_boxed_str())));
+            let mut one = refused("again");
+            one.drivers.iter_mut().for_each(|driver| driver.refusals.clear());
+            all.add(one);
+        }
+        assert!(all.drivers.iter().all(|driver| driver.refusals.len() <= WORDS + 1), "{:?}", all.drivers);
     }
 }

@@ -1,5 +1,6 @@
 //! What can be said to `events` and `replay`.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use callboard::replay::{self, Drive, Strictness, Which};
@@ -30,6 +31,8 @@ Examples:
       what your driver says to last month's processes, and how long it takes
   callboard replay day.json --driver edr.sys --withhold
       and what a refused process and its descendants did is not told
+  callboard replay day.json --driver edr-v2.sys --baseline edr-v1.sys
+      what the new version refuses that the old one did not, and which of its routines became slower
   callboard replay trace.pml --set Deny='*\\powershell.exe' --speed 10
       the built-in driver, ten times as fast as it happened
 
@@ -37,6 +40,7 @@ Exit codes:
   0    all of it could be read and was told
   1    some of the recording is damaged; what could be read was told
   2    the command line makes no sense, or a file is no recording
+  119  something is different from the --baseline
   120  a driver stopped the machine: bug check, hang, missing routine called
   121  a driver's file cannot be read, is no x64 driver, or cannot be loaded
   122  DriverEntry returned an error
@@ -122,11 +126,37 @@ pub(crate) struct Replay {
     #[arg(long)]
     pub(crate) withhold: bool,
 
+    /// Compare with this: other drivers that are told the same, in this order, or the records of an earlier replay of the
+    /// same recording (`--format ndjson -o FILE`)
+    ///
+    /// What is refused, found or stopped now and was not before, or the other way round, is among the records and in the
+    /// summary, and routines that take longer are in the summary. Any of it gives exit code 119.
+    #[arg(long, value_name = "DRIVER.sys|RECORDS.ndjson")]
+    pub(crate) baseline: Vec<PathBuf>,
+
+    /// A routine is slower than the baseline's where half of its calls take so many times as long
+    #[arg(long, value_name = "TIMES", default_value = "1.5", value_parser = times, requires = "baseline")]
+    pub(crate) slower_than: f64,
+
+    /// How many machines are replayed at once; what is shown stays one machine after the other
+    #[arg(short, long, value_name = "COUNT", default_value = "1")]
+    pub(crate) jobs: NonZeroUsize,
+
+    /// Leave in the records how long each routine took, so that they differ from run to run
+    #[arg(long)]
+    pub(crate) timed: bool,
+
     #[command(flatten)]
     pub(crate) output: OutputArguments,
 
     #[command(flatten)]
     pub(crate) bench: BenchArguments,
+}
+
+fn times(text: &str) -> Result<f64, String> {
+    let times: f64 =
+        text.strip_suffix(['x', '×']).unwrap_or(text).parse().map_err(|_| "not a number".to_owned())?;
+    if times.is_finite() && times >= 1.0 { Ok(times) } else { Err("a number of times, 1 or more".into()) }
 }
 
 /// How fast a recording is replayed.

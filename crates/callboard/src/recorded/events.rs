@@ -5,7 +5,6 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use callboard::exit;
-use callboard::replay::Step;
 use callboard::report::Sink;
 use callboard::report::human::{Human, Options, Verbosity};
 use event::{Body, Event, Level, Record, Time};
@@ -13,14 +12,16 @@ use telemetry::recording::{self, Meta};
 
 use super::args::Events;
 use super::files::Files;
-use super::pass::{Audience, each_machine, shown};
+use super::lane::Heard;
+use super::shown;
+use super::stage::{self, Audience};
 use crate::args::Format;
 use crate::{Failure, Outcome, written};
 
 /// Shows them, and says with which exit code to end.
 pub(crate) fn events(arguments: &Events) -> Outcome {
     let files = Files::look(&arguments.recording.files)?;
-    let out: Box<dyn Write> = match &arguments.output {
+    let out: Box<dyn Write + Send> = match &arguments.output {
         Some(path) if path != Path::new("-") => {
             let file = File::create(path).map_err(|error| {
                 Failure::new(exit::FAILED, format_args!("cannot create {}: {error}", path.display()))
@@ -29,7 +30,7 @@ pub(crate) fn events(arguments: &Events) -> Outcome {
         }
         _ => Box::new(anstream::AutoStream::auto(io::stdout())),
     };
-    let mut audience: Box<dyn Audience> = match format(arguments.format, arguments.output.as_deref()) {
+    let audience: Box<dyn Audience> = match format(arguments.format, arguments.output.as_deref()) {
         Format::Ndjson => Box::new(Lines {
             out: BufWriter::new(out),
             source: files.names(),
@@ -41,11 +42,10 @@ pub(crate) fn events(arguments: &Events) -> Outcome {
             let pace = callboard::report::Pace::Blocks;
             let options =
                 Options { verbosity, colour: arguments.output.is_none(), pace, ..Options::default() };
-            Box::new(Timeline { sink: Human::new("the events", out, options), begun: None })
+            Box::new(Timeline { sink: Human::new("the events", out, options) })
         }
     };
-    let account = each_machine(&files, &arguments.recording.options(), &mut *audience)?;
-    drop(audience);
+    let account = stage::play(&files, &arguments.recording.options(), vec![audience])?;
     for note in &files.notes {
         // Nobody can be told that the standard error is closed.
         let _ = writeln!(anstream::stderr(), "{note}");
@@ -83,20 +83,21 @@ impl<W: Write> Lines<W> {
     }
 }
 
-impl<W: Write> Audience for Lines<W> {
-    fn begin(&mut self, name: &str) -> Result<(), Failure> {
+impl<W: Write + Send> Audience for Lines<W> {
+    fn machine(
+        &mut self,
+        _: usize,
+        name: &str,
+        heard: &mut dyn Iterator<Item = Heard>,
+    ) -> Result<(), Failure> {
         name.clone_into(&mut self.machine);
-        Ok(())
-    }
-
-    fn step(&mut self, step: Step<'_>) -> Result<(), Failure> {
-        if let Step::Accepted(accepted) = step {
-            accepted.events.iter().try_for_each(|told| self.event(&told.event)).map_err(written)?;
+        for heard in heard {
+            match heard {
+                Heard::Event(event) => self.event(&event),
+                Heard::Quiet => self.out.flush(),
+            }
+            .map_err(written)?;
         }
-        Ok(())
-    }
-
-    fn end(&mut self) -> Result<(), Failure> {
         let events = self.events.take().unwrap_or(0);
         recording::write_last(&mut self.out, events).map_err(written)?;
         self.out.flush().map_err(written)
@@ -106,8 +107,6 @@ impl<W: Write> Audience for Lines<W> {
 /// Events as a timeline.
 struct Timeline<S> {
     sink: S,
-    /// The machine that has begun, and has no event yet.
-    begun: Option<String>,
 }
 
 impl<S: Sink> Timeline<S> {
@@ -123,25 +122,25 @@ pub(super) fn failed(error: &callboard::report::SinkError) -> Failure {
     Failure::new(if closed { exit::SUCCESS } else { exit::FAILED }, error)
 }
 
-impl<S: Sink> Audience for Timeline<S> {
-    fn begin(&mut self, name: &str) -> Result<(), Failure> {
-        self.begun = Some(name.to_owned());
-        Ok(())
-    }
-
-    fn step(&mut self, step: Step<'_>) -> Result<(), Failure> {
-        let Step::Accepted(accepted) = step else { return Ok(()) };
-        for told in accepted.events {
-            if let Some(name) = self.begun.take() {
-                let text = format!("machine {}", shown(&name));
-                self.record(told.event.time, Body::Note { level: Level::Info, text: text.into() })?;
+impl<S: Sink + Send> Audience for Timeline<S> {
+    fn machine(
+        &mut self,
+        _: usize,
+        name: &str,
+        heard: &mut dyn Iterator<Item = Heard>,
+    ) -> Result<(), Failure> {
+        let mut begun = false;
+        for heard in heard {
+            let Heard::Event(event) = heard else {
+                self.sink.flush().map_err(|error| failed(&error))?;
+                continue;
+            };
+            if !std::mem::replace(&mut begun, true) {
+                let text = format!("machine {}", shown(name));
+                self.record(event.time, Body::Note { level: Level::Info, text: text.into() })?;
             }
-            self.record(told.event.time, Body::Event(told.event.clone()))?;
+            self.record(event.time, Body::Event(event))?;
         }
-        Ok(())
-    }
-
-    fn end(&mut self) -> Result<(), Failure> {
         self.sink.flush().map_err(|error| failed(&error))
     }
 }

@@ -1,17 +1,27 @@
 //! Recordings: files of them, read machine by machine.
 //!
 //! ```text
-//!   files.rs ──▶ pass.rs ──Step──▶ events.rs   shows them
-//!   (look)       (once for each    replay.rs   drivers are told of them ──▶ answers.rs
-//!                 machine)
+//!   files.rs ──▶ reading.rs ──Step──▶ stage.rs ──lane of a machine──▶ events.rs    shows it
+//!   (look)       (once)               (store.rs: those that wait)     replay.rs    drivers are told of it
+//!
+//!   replay.rs ──▶ machine.rs  one bench, played to ──▶ answers.rs   what drivers said, and how long they took
+//!                 ×2 where there is a baseline     ──▶ difference.rs
+//!                                                  ──▶ order.rs     one machine after the other, to the sinks
 //! ```
 
 mod answers;
 pub(crate) mod args;
+mod baseline;
+mod difference;
 pub(crate) mod events;
 mod files;
-mod pass;
+mod lane;
+mod machine;
+mod order;
+mod reading;
 pub(crate) mod replay;
+mod stage;
+mod store;
 
 use std::io::Write;
 
@@ -53,6 +63,11 @@ fn write(out: &mut impl Write, account: &Account, files: &Files) -> std::io::Res
         writeln!(out, "  first {cause}: {file}, record {}: {}", first.number, escaped(&first.detail))?;
     }
     Ok(())
+}
+
+/// A machine's name, for people.
+fn shown(name: &str) -> &str {
+    if name.is_empty() { "(without a name)" } else { name }
 }
 
 /// What a file says cannot control a terminal.

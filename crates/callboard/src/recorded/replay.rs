@@ -1,156 +1,137 @@
 //! `callboard replay`: recorded machines, told to drivers.
 
-use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io::Write;
-use std::rc::Rc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use callboard::host::{Bench, Clock};
-use callboard::replay::{Play, Played, Player, Step};
+use callboard::replay::Played;
 use callboard::report::{Fanout, Sink, SinkError};
-use callboard::{LiveBench, Symbolise, exit};
-use event::{Body, Event, Level, Record, Time};
+use callboard::{Symbolise, exit};
+use event::{Body, Change, Level, Notification, Record};
 
 use super::answers::Answers;
 use super::args::Replay;
+use super::baseline::Baseline;
+use super::difference::{self, Difference};
 use super::files::Files;
-use super::pass::{Audience, each_machine, shown};
+use super::lane::Heard;
+use super::machine::{Ended, Machine};
+use super::order::{Failed, Order};
+use super::shown;
+use super::stage::{self, Audience};
 use crate::drivers::{self, DriverFile};
 use crate::sinks::{self, Stream};
 use crate::{Failure, Outcome, run};
 
-/// The sinks of all machines, which follow each other.
-type Records = Rc<RefCell<Answers<Symbolise<Fanout<'static>>>>>;
+/// How many differences of each kind are written to the standard error; all are among the records.
+const SHOWN: usize = 20;
 
 /// Replays them, and says with which exit code to end.
 pub(crate) fn replay(arguments: &Replay) -> Outcome {
     let drivers = drivers::named(&arguments.drivers)?;
-    run::check_settings(&arguments.bench, &drivers)?;
     run::options(&arguments.bench)?;
+    let baseline = Baseline::read(&arguments.baseline)?;
+    let others = baseline.as_ref().map_or(&[][..], Baseline::drivers);
+    run::check_settings(&arguments.bench, &drivers.iter().chain(others).collect::<Vec<_>>())?;
     let files = Files::look(&arguments.recording.files)?;
-    let sinks = Symbolise::new(sinks::sinks(&arguments.output, Stream::Replay)?);
-    let records = Rc::new(RefCell::new(Answers::new(sinks)));
-    let mut theatre = Theatre {
+    let records = sinks::sinks(&arguments.output, Stream::Replay)?;
+    let mut all = Fanout::new();
+    if arguments.timed {
+        all.push(records);
+    } else {
+        all.push(Untimed(records));
+    }
+    let theatre = Theatre {
         arguments,
         drivers: &drivers,
+        baseline: baseline.as_ref(),
         source: files.names(),
-        records: Rc::clone(&records),
-        name: String::new(),
-        machine: None,
-        stopped: false,
-        undelivered: 0,
-        played: Played::default(),
+        order: Order::new(Symbolise::new(all)),
+        totals: Mutex::default(),
     };
-    let account = each_machine(&files, &arguments.recording.options(), &mut theatre);
-    if let Some(machine) = theatre.machine.take() {
-        // It ended early: what was recorded until then is shown.
-        let _ = machine.end();
-    }
-    let closed = records.borrow_mut().close();
-    let answers = records.borrow();
+    let companies = (0..arguments.jobs.get()).map(|_| Company(&theatre)).collect();
+    let account = stage::play(&files, &arguments.recording.options(), companies);
+    let closed = theatre.order.finish();
+    let totals = theatre.totals.into_inner().unwrap_or_else(PoisonError::into_inner);
     let account = match account {
         // The stop itself was shown.
-        Err(failure) if failure.code == exit::STOPPED && answers.stopped => return Ok(exit::STOPPED),
+        Err(failure) if failure.code == exit::STOPPED && totals.answers.stopped.is_some() => {
+            return Ok(exit::STOPPED);
+        }
         other => other?,
     };
     match closed {
         // Whoever read the records has seen enough.
-        Ok(()) | Err(SinkError::Closed { .. }) => {}
+        Ok(()) | Err(Failed::Sink(SinkError::Closed { .. })) => {}
         Err(error) => return Err(Failure::new(exit::FAILED, error)),
     }
+    let slower = difference::slower(&totals.answers, &totals.baseline, arguments.slower_than);
     let mut out = anstream::stderr().lock();
     // Nobody can be told that the standard error is closed.
     let _ = files.notes.iter().try_for_each(|note| writeln!(out, "{note}"));
-    let _ = answers.write(&mut out).and_then(|()| theatre.write(&mut out));
+    let _ = totals.write(&mut out);
+    if baseline.is_some() {
+        let _ = totals.write_differences(&mut out, &slower);
+    }
     drop(out);
-    let damaged = super::tell(&account, &files);
-    Ok(if answers.stopped {
-        exit::STOPPED
-    } else if arguments.bench.fail_on_findings && answers.findings > 0 {
-        exit::FINDINGS
-    } else {
-        damaged
-    })
+    Ok(code(arguments, &totals, &slower, super::tell(&account, &files)))
 }
 
-/// One machine after the other, each on a bench of its own.
+/// The exit code: what is worst counts.
+fn code(arguments: &Replay, totals: &Totals, slower: &[String], damaged: u8) -> u8 {
+    if totals.answers.stopped.is_some() {
+        exit::STOPPED
+    } else if arguments.bench.fail_on_findings && totals.answers.findings > 0 {
+        exit::FINDINGS
+    } else if !totals.differences.is_empty() || !slower.is_empty() {
+        exit::DIFFERENT
+    } else {
+        damaged
+    }
+}
+
+/// All that the companies share.
 struct Theatre<'a> {
     arguments: &'a Replay,
     drivers: &'a [DriverFile],
+    baseline: Option<&'a Baseline>,
     source: String,
-    records: Records,
-    name: String,
-    machine: Option<Machine>,
-    /// Its host is dead.
-    stopped: bool,
+    order: Arc<Order<Symbolise<Fanout<'static>>>>,
+    totals: Mutex<Totals>,
+}
+
+/// What all machines came to.
+#[derive(Default)]
+struct Totals {
+    played: Played,
     /// Events that nobody was told of, since the host was dead.
     undelivered: u64,
-    played: Played,
+    answers: Answers,
+    baseline: Answers,
+    /// How many, and the first of them.
+    differences: BTreeMap<Change, (u64, Vec<String>)>,
 }
 
-/// A machine that is being played.
-struct Machine {
-    live: LiveBench<'static>,
-    player: Player,
-}
-
-impl Machine {
-    fn end(mut self) -> Result<Played, SinkError> {
-        let _ = self.player.flush(&mut self.live);
-        self.live.finish();
-        let played = self.player.played();
-        self.live.close().map(|()| played)
-    }
-}
-
-impl Theatre<'_> {
-    /// A bench, at the moment at which the recording begins.
-    fn start(&mut self, time: Time) -> Result<Machine, Failure> {
-        let mut options = run::options(&self.arguments.bench)?;
-        options.config.clock = Clock::Virtual { start: time };
-        options.config.timed = true;
-        // A batch is over when its routines have returned; the watchdog ends those that do not.
-        options.patience = Duration::from_secs(24 * 60 * 60);
-        let bench = Bench::start(options).map_err(|error| Failure::new(exit::FAILED, error))?;
-        let mut live = LiveBench::recorded(bench, Box::new(Shared(Rc::clone(&self.records))), time);
-        live.add(Body::Start {
-            version: env!("CARGO_PKG_VERSION").into(),
-            profile: self.arguments.bench.profile.os.name().into(),
-            command: Vec::new(),
-        });
-        let text = format!("machine {} of {}", shown(&self.name), self.source);
-        live.add(Body::Note { level: Level::Info, text: text.into() });
-        run::say_gaps(&mut live);
-        let play = Play { withhold: self.arguments.withhold, speed: self.arguments.speed.0 };
-        let mut machine = Machine { live, player: Player::new(play) };
-        match run::load(&self.arguments.bench, self.drivers, &mut machine.live) {
-            Ok(()) => Ok(machine),
-            Err(failure) => {
-                let _ = machine.end();
-                Err(failure)
-            }
-        }
+impl Totals {
+    fn add(&mut self, ended: Ended) {
+        self.played.add(ended.played);
+        self.undelivered += ended.undelivered;
+        self.answers.add(ended.answers);
     }
 
-    fn event(&mut self, event: &Event<'static>) -> Result<(), Failure> {
-        if self.stopped {
-            self.undelivered += 1;
-            return Ok(());
-        }
-        let machine = match &mut self.machine {
-            Some(machine) => machine,
-            None => {
-                let machine = self.start(event.time)?;
-                self.machine.insert(machine)
+    fn differ(&mut self, machine: &str, differences: Vec<Difference>) {
+        for Difference { change, process, text } in differences {
+            let (count, first) = self.differences.entry(change).or_default();
+            *count += 1;
+            if first.len() < SHOWN {
+                let process = if process.0 == 0 { String::new() } else { format!("{process} ") };
+                first.push(format!("{}: {process}{text}", shown(machine)));
             }
-        };
-        if machine.player.play(event.clone(), &mut machine.live).is_err() {
-            self.stopped = true;
         }
-        Ok(())
     }
 
     fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
+        self.answers.write(out)?;
         let Played { events, doubtful, doubtful_processes, withheld, terminated, .. } = self.played;
         write!(out, "{events} events told")?;
         if terminated > 0 {
@@ -167,41 +148,152 @@ impl Theatre<'_> {
         }
         writeln!(out)
     }
-}
 
-impl Audience for Theatre<'_> {
-    fn begin(&mut self, name: &str) -> Result<(), Failure> {
-        name.clone_into(&mut self.name);
+    fn write_differences(&self, out: &mut impl Write, slower: &[String]) -> std::io::Result<()> {
+        if self.differences.is_empty() && slower.is_empty() {
+            return writeln!(out, "no difference from the baseline");
+        }
+        writeln!(out, "different from the baseline")?;
+        for (change, (count, first)) in &self.differences {
+            writeln!(out, "  {} {count}", words(*change))?;
+            first.iter().try_for_each(|text| writeln!(out, "    {}", super::escaped(text)))?;
+            if *count > first.len() as u64 {
+                writeln!(out, "    and {} more, which are among the records", count - first.len() as u64)?;
+            }
+        }
+        if !slower.is_empty() {
+            writeln!(out, "  slower {}", slower.len())?;
+            slower.iter().try_for_each(|text| writeln!(out, "    {}", super::escaped(text)))?;
+        }
         Ok(())
     }
+}
 
-    fn step(&mut self, step: Step<'_>) -> Result<(), Failure> {
-        let Step::Accepted(accepted) = step else { return Ok(()) };
-        accepted.events.iter().try_for_each(|told| self.event(&told.event))
-    }
-
-    fn end(&mut self) -> Result<(), Failure> {
-        self.stopped = false;
-        let Some(machine) = self.machine.take() else { return Ok(()) };
-        let played = machine.end().map_err(|error| super::events::failed(&error))?;
-        self.played.add(played);
-        Ok(())
+fn words(change: Change) -> &'static str {
+    match change {
+        Change::RefusalNew => "refused now",
+        Change::RefusalGone => "not refused any more",
+        Change::RefusalOther => "refused with another status",
+        Change::FindingNew => "findings of other rules",
+        Change::FindingGone => "rules not broken any more",
+        Change::StopNew => "machines that stop now",
+        Change::StopGone => "machines that do not stop any more",
     }
 }
 
-/// The sinks, for one machine of several.
-struct Shared(Records);
+/// Plays one machine after the other.
+struct Company<'a>(&'a Theatre<'a>);
 
-impl Sink for Shared {
+impl Company<'_> {
+    fn totals(&self) -> std::sync::MutexGuard<'_, Totals> {
+        self.0.totals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Both machines at the same time: what slows one down slows the other down too.
+    fn start(
+        &self,
+        place: usize,
+        name: &str,
+        time: event::Time,
+    ) -> Result<(Machine, Option<Machine>), Failure> {
+        let Theatre { arguments, drivers, baseline, source, order, .. } = self.0;
+        let about = (name, source.as_str());
+        let before = match baseline {
+            Some(Baseline::Drivers(drivers)) => {
+                let nobody = Box::new(Fanout::new());
+                let started = Machine::start(arguments, drivers, about, time, nobody);
+                Some(started.map_err(|(failure, _)| {
+                    // What it is a baseline for has not run: this is no stop of the machine.
+                    let code = if failure.code == exit::STOPPED { exit::ENTRY_FAILED } else { failure.code };
+                    Failure::new(code, format_args!("the baseline: {failure}"))
+                })?)
+            }
+            _ => None,
+        };
+        match Machine::start(arguments, drivers, about, time, Box::new(order.machine(place))) {
+            Ok(now) => Ok((now, before)),
+            Err((failure, ended)) => {
+                self.totals().add(*ended);
+                Err(failure)
+            }
+        }
+    }
+
+    fn end(&self, name: &str, mut now: Machine, before: Option<Machine>) -> Result<(), Failure> {
+        now.finish();
+        let before = before.map(|mut before| {
+            before.finish();
+            before.close(&[]).1.answers
+        });
+        let before = match self.0.baseline {
+            Some(Baseline::Records(machines)) => {
+                let known = machines.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+                if known.is_none() {
+                    let text = format!("the baseline has no machine {}: nothing is compared", shown(name));
+                    now.note(Level::Warning, &text);
+                }
+                known
+            }
+            _ => before,
+        };
+        let differences =
+            before.as_ref().map(|before| difference::on_machine(&now.answers(), before)).unwrap_or_default();
+        let (closed, ended) = now.close(&differences);
+        let mut totals = self.totals();
+        totals.add(ended);
+        totals.baseline.add(before.unwrap_or_default());
+        totals.differ(name, differences);
+        drop(totals);
+        closed.map_err(|error| super::events::failed(&error))
+    }
+}
+
+impl Audience for Company<'_> {
+    fn machine(
+        &mut self,
+        place: usize,
+        name: &str,
+        heard: &mut dyn Iterator<Item = Heard>,
+    ) -> Result<(), Failure> {
+        let mut machines: Option<(Machine, Option<Machine>)> = None;
+        for heard in heard {
+            let event = match (heard, &mut machines) {
+                (Heard::Event(event), _) => event,
+                (Heard::Quiet, None) => continue,
+                (Heard::Quiet, Some((now, before))) => {
+                    now.flush();
+                    before.iter_mut().for_each(Machine::flush);
+                    continue;
+                }
+            };
+            let (now, before) = match &mut machines {
+                Some(machines) => machines,
+                None => machines.insert(self.start(place, name, event.time)?),
+            };
+            if let Some(before) = before {
+                before.play(event.clone());
+            }
+            now.play(event);
+        }
+        machines.map_or(Ok(()), |(now, before)| self.end(name, now, before))
+    }
+}
+
+/// Takes out of records what differs from run to run: how long routines took.
+struct Untimed<S>(S);
+
+impl<S: Sink> Sink for Untimed<S> {
     fn record(&mut self, record: &Record<'_>) -> Result<(), SinkError> {
-        self.0.borrow_mut().record(record)
+        let Body::Notification(notification) = record.body else { return self.0.record(record) };
+        let body = Body::Notification(Notification { elapsed: 0, ..notification });
+        self.0.record(&Record { time: record.time, context: record.context, body })
     }
 
     fn flush(&mut self) -> Result<(), SinkError> {
-        self.0.borrow_mut().flush()
+        self.0.flush()
     }
 
     fn finish(&mut self) -> Result<(), SinkError> {
-        self.0.borrow_mut().finish()
+        self.0.finish()
     }
 }

@@ -17,6 +17,7 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on fails")]
 
+mod baseline;
 mod bugs;
 mod commands;
 mod conformance;
@@ -28,6 +29,7 @@ mod loads;
 mod other;
 mod pool;
 mod profiles;
+mod recordings;
 mod references;
 mod replay;
 mod requirements;

@@ -1,107 +1,12 @@
 //! Recordings: what is shown of them, and what drivers are told.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::support::{callboard, can_trace, driver};
-
-/// What a command came to.
-struct Ran {
-    code: i32,
-    out: String,
-    said: String,
-}
-
-fn ran(arguments: &[&str]) -> Ran {
-    let output = callboard().args(arguments).output().unwrap();
-    Ran {
-        code: output.status.code().unwrap_or(-1),
-        out: String::from_utf8(output.stdout).unwrap(),
-        said: String::from_utf8(output.stderr).unwrap(),
-    }
-}
-
-impl Ran {
-    fn lines(&self) -> Vec<Value> {
-        self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    fn counts(&self) -> BTreeMap<String, usize> {
-        let mut counts = BTreeMap::new();
-        for line in self.lines() {
-            *counts.entry(line["type"].as_str().unwrap().to_owned()).or_default() += 1;
-        }
-        counts
-    }
-
-    fn count(&self, kind: &str) -> usize {
-        self.counts().get(kind).copied().unwrap_or(0)
-    }
-}
-
-/// A Sysmon event as a line of JSON, at so many milliseconds.
-fn sysmon(machine: &str, id: u32, at: u32, fields: &[(&str, Value)]) -> String {
-    let mut event = json!({
-        "Channel": "Microsoft-Windows-Sysmon/Operational",
-        "SourceName": "Microsoft-Windows-Sysmon",
-        "EventID": id,
-        "Hostname": machine,
-        "UtcTime": format!("2024-05-01 10:00:{:02}.{:03}", at / 1000, at % 1000),
-    });
-    for (name, value) in fields {
-        event[name] = value.clone();
-    }
-    event.to_string()
-}
-
-fn create(machine: &str, at: u32, pid: u32, parent: u32, image: &str) -> String {
-    let fields = [
-        ("ProcessId", json!(pid)),
-        ("ParentProcessId", json!(parent)),
-        ("Image", json!(image)),
-        ("CommandLine", json!(image)),
-    ];
-    sysmon(machine, 1, at, &fields)
-}
-
-fn exit(machine: &str, at: u32, pid: u32) -> String {
-    sysmon(machine, 5, at, &[("ProcessId", json!(pid))])
-}
-
-fn image(machine: &str, at: u32, pid: u32, path: &str) -> String {
-    sysmon(machine, 7, at, &[("ProcessId", json!(pid)), ("ImageLoaded", json!(path))])
-}
-
-const SHELL: &str = r"C:\Windows\System32\cmd.exe";
-const EVIL: &str = r"C:\Temp\evil.exe";
-
-/// A shell that starts a bad program, which starts another; out of order, with a network connection among them.
-fn day(machine: &str) -> Vec<String> {
-    vec![
-        create(machine, 100, 1000, 800, SHELL),
-        image(machine, 120, 1000, r"C:\Windows\System32\ntdll.dll"),
-        image(machine, 110, 1000, SHELL),
-        create(machine, 200, 1200, 1000, EVIL),
-        image(machine, 210, 1200, EVIL),
-        sysmon(machine, 3, 220, &[("ProcessId", json!(1200))]),
-        create(machine, 300, 1400, 1200, r"C:\Windows\System32\whoami.exe"),
-        exit(machine, 400, 1400),
-        exit(machine, 500, 1200),
-        exit(machine, 900, 1000),
-    ]
-}
-
-/// A file of such lines.
-fn file(lines: &[String]) -> (tempfile::TempDir, String) {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("day.json");
-    fs::write(&path, lines.join("\n")).unwrap();
-    let path = path.to_str().unwrap().to_owned();
-    (directory, path)
-}
+use crate::recordings::{EVIL, SHELL, create, day, file, image, ran};
+use crate::support::{can_trace, driver};
 
 #[test]
 fn events_are_shown_in_order_with_an_account() {
@@ -192,11 +97,19 @@ fn what_a_refused_process_did_would_not_have_happened() {
     let told = ran(&[&["replay", path.as_str()][..], &deny].concat());
     assert_eq!(told.count("verdict"), 1, "{}", told.out);
     assert_eq!(told.count("process_create"), 3);
-    assert!(
-        told.out.contains("whoami.exe (1400) would not have happened, as 1200 was ended"),
-        "{}",
-        told.out
-    );
+    // Every event of it and of its descendants says so, and no other does.
+    let lines = told.lines();
+    let doubts: Vec<_> =
+        lines.iter().filter(|line| line["type"] == "doubt").map(|line| &line["pid"]).collect();
+    assert_eq!(doubts, [1200, 1400]);
+    let refused = lines.iter().position(|line| line["type"] == "verdict").unwrap();
+    for (place, line) in lines.iter().enumerate() {
+        let event = ["process_create", "process_exit", "thread_create", "thread_exit", "image_load"];
+        let theirs = place > refused && (line["pid"] == 1200 || line["pid"] == 1400);
+        if event.contains(&line["type"].as_str().unwrap()) {
+            assert_eq!(line["because_pid"] == 1200, theirs, "{line}");
+        }
+    }
     assert!(told.said.contains("refused                1 processes with 0xC0000022"), "{}", told.said);
     let withheld = ran(&[&["replay", path.as_str(), "--withhold"][..], &deny].concat());
     assert_eq!(
@@ -356,4 +269,46 @@ fn logs_of_the_field_are_told_as_an_independent_reader_counts_them() {
         seen += 1;
     }
     assert!(seen > 0);
+}
+
+#[test]
+fn machines_are_replayed_at_once_and_shown_one_after_the_other() {
+    let lines: Vec<_> = (0..40).flat_map(|machine| day(&format!("M{machine}"))).collect();
+    // Some begin before others have ended, and each goes on for longer than what is told at once.
+    let mut lines: Vec<_> = lines
+        .chunks(120)
+        .flat_map(|some| some.iter().step_by(2).chain(some.iter().skip(1).step_by(2)))
+        .cloned()
+        .collect();
+    for at in 0..600 {
+        lines.push(image("M7", 1000 + at, 1000, &format!(r"C:\m\{at}.dll")));
+        lines.push(image("M2", 1000 + at, 1000, &format!(r"C:\m\{at}.dll")));
+    }
+    let (_directory, path) = file(&lines);
+    let arguments = ["replay", &path, "--format", "ndjson", "--set", r"Deny=*\evil.exe"];
+    let one = ran(&arguments);
+    assert_eq!((one.code, one.count("start"), one.count("end")), (0, 40, 40), "{}", one.said);
+    for jobs in ["2", "7"] {
+        let many = ran(&[&arguments[..], &["--jobs", jobs]].concat());
+        assert!(many.out == one.out, "{jobs} at once");
+        let account = |said: &str| {
+            said.lines().filter(|line| !line.contains("half within")).collect::<Vec<_>>().join("\n")
+        };
+        assert_eq!(account(&many.said), account(&one.said));
+    }
+    let shown = ran(&["events", &path, "--format", "ndjson"]);
+    assert_eq!(shown.count("recording"), 40, "{}", shown.said);
+    assert_eq!(ran(&[&arguments[..], &["--jobs", "0"]].concat()).code, 2);
+}
+
+#[test]
+fn a_driver_that_cannot_be_loaded_ends_a_replay_of_many_machines() {
+    let lines: Vec<_> = (0..5).flat_map(|machine| day(&format!("M{machine}"))).collect();
+    let (_directory, path) = file(&lines);
+    let bsod = driver("bsod");
+    let bsod = bsod.to_str().unwrap();
+    for jobs in ["1", "3"] {
+        let failed = ran(&["replay", &path, "--driver", bsod, "--set", "Mode=fail-entry", "--jobs", jobs]);
+        assert!(failed.code == 122 || failed.code == 120, "{}: {}", failed.code, failed.said);
+    }
 }

@@ -75,7 +75,7 @@
   const runs = [];       // one for each machine, or one
   const drivers = [];    // in the order of their rows
   const processes = [];  // in the order of theirs
-  const matters = { stops: [], failed: [], findings: [], refusals: [], ends: [], leaks: [], warnings: [] };
+  const matters = { stops: [], failed: [], findings: [], refusals: [], ends: [], differences: [], leaks: [], warnings: [] };
   const remarks = [];    // notes, registrations, lines of nobody
   let totals = null;
   let cut = false;
@@ -115,7 +115,9 @@
           if (typeof row[at] === 'string') row[at] = decode(row[at]);
         }
         if (row[0] === 'R') {
-          begin();
+          // What was said before the first machine is its own.
+          if (runs.length !== 1 || run.ended || run.profile !== '' || processes.length > 0) begin();
+          clock = 0;
           Object.assign(run, { unix: row[1] + row[2] / 1e4, version: row[3], profile: row[4], machine: row[5], command: row[6] });
           continue;
         }
@@ -212,6 +214,7 @@
         remarks.push({ text: row[3] === null ? 'stays loaded: it has no DriverUnload' : `was unloaded; DriverUnload took ${nanoseconds(row[3])}`, driver: drivers[row[2]], run, at });
         return last;
       case 'L': matters.leaks.push({ driver: drivers[row[2]], text: row[3], run }); return last;
+      case 'M': matters.differences.push({ process, change: row[3], text: row[4], run }); return last;
       case 'W':
         if (row[2] === 'warning') matters.warnings.push({ text: row[3], run });
         else remarks.push({ text: row[3], run, at });
@@ -854,7 +857,7 @@
     const n = totals?.numbers;
     const all = n ? [
       ['events', n.events], ['processes', n.created + n.present + n.cloned + n.unseen], ['images', n.images], ['threads', n.threads],
-      ['refused', n.refused, 'bad'], ['findings', n.errors + n.warnings, n.errors ? 'bad' : 'warn'], ['would not have happened', n.doubted],
+      ['refused', n.refused, 'bad'], ['findings', n.errors + n.warnings, n.errors ? 'bad' : 'warn'], ['would not have happened', n.doubted], ['differences', n.differences, 'bad'],
       ['leaks', n.leaks, 'warn'], ['stops', n.stops, 'bad'],
     ] : [['processes', processes.length], ['refused', matters.refusals.length, 'bad'], ['findings', matters.findings.length, 'bad']];
     for (const [term, value, colour] of all) {
@@ -884,6 +887,10 @@
     if (matters.findings.length > 0) group(`${count(matters.findings.length, 'finding', 'findings')}`, findings());
     if (matters.refusals.length > 0) group(count(matters.refusals.length, 'process refused', 'processes refused'), verdicts(matters.refusals, 'refused'));
     if (matters.ends.length > 0) group(count(matters.ends.length, 'process terminated', 'processes terminated'), verdicts(matters.ends, 'terminated'));
+    if (matters.differences.length > 0) {
+      group(`${count(matters.differences.length, 'difference', 'differences')} to what it is compared with`, long(make('ul', 'lines'), matters.differences, 20, it =>
+        make('li', it.change.endsWith('_gone') ? 'is-gone' : '', name(it.text), it.process ? ' · ' : null, it.process ? goto(it.process) : null, on(it.run)), 'differences'));
+    }
     if (matters.leaks.length > 0) {
       group(count(matters.leaks.length, 'leak', 'leaks'), long(make('ul', 'lines is-warn'), matters.leaks, 10, it =>
         make('li', '', name(driverName(it.driver)), ' left ', name(it.text), on(it.run)), 'leaks'));

@@ -16,10 +16,12 @@
 //!   N  driver, family, nanoseconds, CreationStatus                         a routine was called for the row before
 //!   V  when, process, status, driver                                       a refusal
 //!   K  when, process, status, driver                                       a termination
+//!   B  process, because                                                    from here on it would not have happened
 //!   O  when, process, driver, text                                         a driver printed a line
 //!   F  when, process, driver, rule, severity, message, bug check, stack    a finding
 //!   S  when, process, driver, title, message, parameters, stack, registers a stop
 //!   L  when, driver, what                                                  a leak
+//!   M  when, process, change, text                                         not as in the run it is compared with
 //!   W  when, level, text                                                   a note
 //!   C  when, text, whether good                                            the command ended
 //!   Z  when                                                                the run ended
@@ -106,8 +108,8 @@ impl Rows {
     fn record(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
         let time = record.time;
         match &record.body {
-            Body::Start { version, profile, command } => {
-                self.start(time, (version, profile, ""), command, out);
+            Body::Start { version, profile, machine, command } => {
+                self.start(time, (version, profile, machine), command, out);
             }
             Body::DriverLoad { driver, name, path, base, size, missing } => {
                 let missing: Vec<_> = missing.iter().map(AsRef::as_ref).collect();
@@ -173,6 +175,15 @@ impl Rows {
                 });
                 self.ended('K', time, (*process, driver), &words::exit_status(*status), out);
             }
+            Body::Doubt { process, because } => {
+                self.totals.doubted += 1;
+                if self.budget.take(Class::Matter)
+                    && let Some(number) = self.meet(*process, time, Class::Matter, out)
+                {
+                    let because = self.people.row(*because);
+                    Row::new(out, &mut self.texts, 'B').number(number).optional(because).end();
+                }
+            }
             Body::Debug { driver, text, .. } => {
                 let driver = driver.map(|driver| self.driver(driver, out));
                 let process = self.subject(record.context).and_then(|process| self.people.row(process));
@@ -183,6 +194,15 @@ impl Rows {
             Body::Finding(finding) => self.finding(record, finding, out),
             Body::Stop(stop) => self.stop(record, stop, out),
             Body::Leak(leak) => self.leak(time, leak, out),
+            Body::Difference { change, process, text } => {
+                self.totals.differences += 1;
+                self.tell(|_| text.to_string());
+                if self.budget.take(Class::Matter) {
+                    // It comes when a machine's processes are gone, some of them long ago.
+                    let process = self.people.row(*process);
+                    self.row(out, 'M', time).optional(process).text(words::change(*change)).text(text).end();
+                }
+            }
             Body::Note { level, text } => {
                 let (class, word) = match level {
                     Level::Info => (Class::Line, "note"),

@@ -1,7 +1,8 @@
 //! Which record says what.
 
 use event::{
-    Body, DriverId, Event, EventKind, Flavour, Image, Level, Name, Notification, Process, ProcessId, Record,
+    Body, Change, DriverId, Event, EventKind, Flavour, Image, Level, Name, Notification, Process, ProcessId,
+    Record,
 };
 use nt_abi::NTSTATUS;
 
@@ -29,7 +30,7 @@ pub(super) fn show(paper: &mut Paper, record: &Record<'_>, names: &Names, verbos
 fn quietest(body: &Body<'_>) -> Verbosity {
     use Verbosity::{Everything, Normal, Quiet, Verbose};
     match body {
-        Body::Finding(_) | Body::Stop(_) | Body::Termination { .. } => Quiet,
+        Body::Finding(_) | Body::Stop(_) | Body::Termination { .. } | Body::Difference { .. } => Quiet,
         Body::Verdict { status, .. } => if_good(*status, Verbose, Quiet),
         Body::DriverStart { status, .. } => if_good(*status, Normal, Quiet),
         Body::CommandExit { code: Some(0), signal: None } => Normal,
@@ -38,6 +39,7 @@ fn quietest(body: &Body<'_>) -> Verbosity {
         | Body::DriverLoad { .. }
         | Body::DriverUnload { .. }
         | Body::Registration { .. }
+        | Body::Doubt { .. }
         | Body::Debug { .. }
         | Body::Leak(_)
         | Body::Note { level: Level::Info, .. } => Normal,
@@ -70,7 +72,9 @@ impl Timeline<'_> {
     fn show(&mut self) {
         let record = self.record;
         match &record.body {
-            Body::Start { version, profile, command } => self.start(version, profile, command),
+            Body::Start { version, profile, machine, command } => {
+                self.start(version, profile, machine, command);
+            }
             Body::DriverLoad { driver, path, base, size, missing, .. } => {
                 self.driver_load(*driver, path, (*base, *size), missing);
             }
@@ -81,10 +85,12 @@ impl Timeline<'_> {
             Body::Notification(notification) => self.notification(notification),
             Body::Verdict { process, status, driver } => self.verdict(*process, *status, *driver),
             Body::Termination { process, status, driver } => self.termination(*process, *status, *driver),
+            Body::Doubt { process, because } => self.doubt(*process, *because),
             Body::Debug { driver, component, level, text } => self.debug(*driver, *component, *level, text),
             Body::Finding(finding) => trouble::finding(self, finding),
             Body::Stop(stop) => trouble::stop(self, stop),
             Body::Leak(leak) => trouble::leak(self, leak),
+            Body::Difference { change, process, text } => self.difference(*change, *process, text),
             Body::Note { level, text } => self.note(*level, text),
             Body::CommandExit { code, signal } => self.command_exit(*code, *signal),
             Body::Timing(timing) => {
@@ -154,13 +160,19 @@ impl Timeline<'_> {
         self.paper.word(WARN, sign, DRIVER, &name);
     }
 
-    fn start(&mut self, version: &str, profile: &str, command: &[impl AsRef<str>]) {
+    fn start(&mut self, version: &str, profile: &str, machine: &str, command: &[impl AsRef<str>]) {
         let dot = self.paper.signs().dot;
         self.paper.begin();
         self.paper.put(STRONG, "callboard");
         self.paper.put(PLAIN, &format!(" {version} "));
         self.paper.sign(FAINT, dot);
         self.paper.put(PLAIN, &format!(" as {profile}"));
+        if !machine.is_empty() {
+            self.paper.put(PLAIN, " ");
+            self.paper.sign(FAINT, dot);
+            self.paper.put(PLAIN, " ");
+            self.paper.put_short(STRONG, machine);
+        }
         if !command.is_empty() {
             self.paper.put(PLAIN, " ");
             self.paper.sign(FAINT, dot);
@@ -294,7 +306,10 @@ impl Timeline<'_> {
             }
             EventKind::ImageLoad(image) => self.image(image),
         }
-        let unusual = words::unusual(event);
+        let mut unusual = words::unusual(event);
+        if self.names.doubt(event).is_some() {
+            unusual.push("would not have happened");
+        }
         if !unusual.is_empty() {
             self.paper.put(FAINT, &format!("  ({})", unusual.join(", ")));
         }
@@ -415,6 +430,19 @@ impl Timeline<'_> {
         self.paper.end();
     }
 
+    fn doubt(&mut self, process: ProcessId, because: ProcessId) {
+        if process == because {
+            // The verdict or termination was shown, and each line of the process says it.
+            return;
+        }
+        self.begin_about(None);
+        self.word_faint("doubt");
+        let name = self.names.process(because).unwrap_or("?");
+        let text = format!("{process} would not have happened, as {name} ({because}) was ended");
+        self.paper.put_wrapped(PLAIN, &text);
+        self.paper.end();
+    }
+
     /// A status by its name alone, which fits into 80 columns, unless more is asked for.
     fn brief(&self, status: NTSTATUS) -> String {
         match status.name() {
@@ -441,6 +469,18 @@ impl Timeline<'_> {
         if self.verbosity >= Verbosity::Everything {
             self.paper.put(FAINT, &format!("[{component}:{level}] "));
         }
+        self.paper.put_wrapped(PLAIN, text);
+        self.paper.end();
+    }
+
+    fn difference(&mut self, change: Change, process: ProcessId, text: &str) {
+        self.begin_about((process != ProcessId::IDLE).then_some(process));
+        let signs = self.paper.signs();
+        let (sign, style) = match change {
+            Change::RefusalGone | Change::FindingGone | Change::StopGone => (signs.exited, GOOD),
+            _ => (signs.created, BAD),
+        };
+        self.paper.word(style, sign, style, "differs");
         self.paper.put_wrapped(PLAIN, text);
         self.paper.end();
     }

@@ -80,7 +80,6 @@ pub(super) struct Line<'a> {
 
 /// Whom a record is about, and for events in whose context they happened.
 #[derive(Default, Serialize)]
-
 pub(super) struct Who<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) pid: Option<u32>,
@@ -96,6 +95,8 @@ pub(super) struct Who<'a> {
     pub(super) context_pid: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) context_tid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) because_pid: Option<u32>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) conditions: Vec<&'static str>,
 }
@@ -115,6 +116,8 @@ pub(super) enum Body<'a> {
     Start {
         version: &'a str,
         profile: &'a str,
+        #[serde(skip_serializing_if = "str::is_empty")]
+        machine: &'a str,
         command: &'a [Cow<'a, str>],
     },
     DriverLoad {
@@ -180,6 +183,10 @@ pub(super) enum Body<'a> {
         what: &'a str,
         count: u64,
         bytes: u64,
+    },
+    Difference {
+        change: &'static str,
+        text: &'a str,
     },
     Note {
         level: &'static str,

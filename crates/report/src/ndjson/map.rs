@@ -32,10 +32,18 @@ fn who<'a>(record: &Record<'_>, names: &'a Names, live: bool) -> Who<'a> {
     match &record.body {
         Body::Event(event) => Who {
             conditions: words::conditions(event.conditions),
+            because_pid: names.doubt(event).map(|process| process.0),
             ..about(subject(event), Some(event.context), names, live)
         },
         Body::Verdict { process, .. } | Body::Termination { process, .. } => {
             about(ClientId { process: *process, thread: ThreadId(0) }, Some(context), names, live)
+        }
+        Body::Doubt { process, because } => Who {
+            because_pid: Some(because.0),
+            ..about(ClientId { process: *process, thread: ThreadId(0) }, Some(context), names, live)
+        },
+        Body::Difference { process, .. } => {
+            about(ClientId { process: *process, thread: ThreadId(0) }, None, names, live)
         }
         _ => about(context, None, names, live),
     }
@@ -70,6 +78,7 @@ fn about(subject: ClientId, context: Option<ClientId>, names: &Names, live: bool
         process: names.process(process),
         context_pid: context.map(|context| context.process.0),
         context_tid: context.and_then(|context| nonzero(context.thread.0)),
+        because_pid: None,
         conditions: Vec::new(),
     }
 }
@@ -92,15 +101,21 @@ fn driver_of(body: &Body<'_>) -> Option<event::DriverId> {
         Body::Stop(stop) => stop.driver,
         Body::Leak(leak) => Some(leak.driver),
         Body::Timing(timing) => Some(timing.driver),
-        Body::Start { .. } | Body::Event(_) | Body::Note { .. } | Body::CommandExit { .. } | Body::End => {
-            None
-        }
+        Body::Start { .. }
+        | Body::Event(_)
+        | Body::Doubt { .. }
+        | Body::Difference { .. }
+        | Body::Note { .. }
+        | Body::CommandExit { .. }
+        | Body::End => None,
     }
 }
 
 fn body<'a>(body: &'a Body<'a>, live: bool) -> line::Body<'a> {
     match body {
-        Body::Start { version, profile, command } => line::Body::Start { version, profile, command },
+        Body::Start { version, profile, machine, command } => {
+            line::Body::Start { version, profile, machine, command }
+        }
         Body::DriverLoad { path, base, size, missing, .. } => {
             line::Body::DriverLoad { path, base: Address(*base), size: *size, missing_imports: missing }
         }
@@ -130,6 +145,10 @@ fn body<'a>(body: &'a Body<'a>, live: bool) -> line::Body<'a> {
             line::Body::Verdict { refused: !status.is_success(), status: (*status).into() }
         }
         Body::Termination { status, .. } => line::Body::Exit { status: (*status).into() },
+        Body::Doubt { .. } => line::Body::Plain {},
+        Body::Difference { change, text, .. } => {
+            line::Body::Difference { change: words::change(*change), text }
+        }
         Body::Debug { component, level, text, .. } => {
             line::Body::Debug { component: *component, level: *level, text }
         }

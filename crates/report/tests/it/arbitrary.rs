@@ -241,10 +241,18 @@ fn of_driver() -> BoxedStrategy<Body<'static>> {
 fn of_run() -> BoxedStrategy<Body<'static>> {
     let level = prop_oneof![Just(Level::Info), Just(Level::Warning)];
     prop_oneof![
-        (text(), text(), vec(text(), 0..4)).prop_map(|(version, profile, command)| Body::Start {
-            version: version.into(),
-            profile: profile.into(),
-            command: command.into_iter().map(Into::into).collect(),
+        (text(), text(), text(), vec(text(), 0..4)).prop_map(|(version, profile, machine, command)| {
+            Body::Start {
+                version: version.into(),
+                profile: profile.into(),
+                machine: machine.into(),
+                command: command.into_iter().map(Into::into).collect(),
+            }
+        }),
+        (process(), text()).prop_map(|(process, text)| Body::Difference {
+            change: event::Change::FindingGone,
+            process,
+            text: text.into()
         }),
         (level, text()).prop_map(|(level, text)| Body::Note { level, text: text.into() }),
         (option::of(any::<i32>()), option::of(any::<i32>()))
@@ -267,8 +275,9 @@ pub(crate) fn record() -> BoxedStrategy<Record<'static>> {
         .prop_map(|(process, status, driver)| Body::Verdict { process, status, driver });
     let termination = (process(), status(), option::of(driver()))
         .prop_map(|(process, status, driver)| Body::Termination { process, status, driver });
+    let doubt = (process(), process()).prop_map(|(process, because)| Body::Doubt { process, because });
     let body = prop_oneof![
-        4 => event, 1 => verdict, 1 => termination, 2 => of_driver(), 1 => of_run(), 1 => registration(), 1 => notification(),
+        4 => event, 1 => doubt, 1 => verdict, 1 => termination, 2 => of_driver(), 1 => of_run(), 1 => registration(), 1 => notification(),
         1 => finding(), 1 => stop(), 1 => leak(),
     ];
     let context = prop_oneof![Just(ClientId::default()), client()];

@@ -83,7 +83,12 @@ fn client(id: u32) -> ClientId {
 pub(crate) fn crowd(sink: &mut dyn Sink, events: u64) {
     let mut stage = Stage { sink, time: START, context: ClientId::default(), events: 0, seed: 7 };
     let command = ["cmd", "/c", "build all"].map(Into::into).to_vec();
-    stage.say(Body::Start { version: "0.1.0".into(), profile: "win11-24h2".into(), command });
+    stage.say(Body::Start {
+        version: "0.1.0".into(),
+        profile: "win11-24h2".into(),
+        machine: "".into(),
+        command,
+    });
     for (driver, name) in [(SENSOR, "sensor"), (LATE, "late")] {
         let (base, size) = (0xffff_f800_1000_0000 + u64::from(driver.0) * 0x10_0000, 0xb000);
         let path = format!(r"C:\Windows\System32\drivers\{name}.sys");

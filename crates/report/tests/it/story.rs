@@ -118,7 +118,7 @@ pub(crate) fn story() -> Vec<Record<'static>> {
     let image_call = |micros, context, driver| call(micros, context, driver, Family::Image, None);
     let thread_call = |micros, context, driver| call(micros, context, driver, Family::Thread, None);
     vec![
-        at(0, NOBODY, Body::Start { version: "0.1.0".into(), profile: "win11-24h2".into(), command }),
+        at(0, NOBODY, Body::Start { version: "0.1.0".into(), profile: "win11-24h2".into(), machine: "".into(), command }),
         event(92, NOBODY, EventKind::ProcessPresent(process(CALLBOARD, NOBODY, "/usr/bin/callboard", "callboard run"))),
         load(184, SENSOR, "sensor", "/usr/lib/callboard/sensor.sys", &[]),
         register(702, SENSOR, Family::Process, Flavour::Ex2, ok),
@@ -175,10 +175,16 @@ pub(crate) fn story() -> Vec<Record<'static>> {
         event(5_100, UNAME, EventKind::ProcessExit(ProcessExit { process: UNAME.process, status: NTSTATUS(126) })),
         process_call(5_109, UNAME, SENSOR, None),
         at(5_895, SH, Body::Termination { process: SH.process, status: ok, driver: Some(LATE) }),
+        at(5_896, NOBODY, Body::Doubt { process: SH.process, because: SH.process }),
         event(5_900, SH, EventKind::ThreadExit(ThreadExit { thread: SH, status: ok })),
         thread_call(5_908, SH, SENSOR),
         event(5_911, SH, EventKind::ProcessExit(ProcessExit { process: SH.process, status: ok })),
         process_call(5_919, SH, SENSOR, None),
+        at(6_040, NOBODY, Body::Difference {
+            change: event::Change::RefusalNew,
+            process: UNAME.process,
+            text: "refused with 0xC0000022 (STATUS_ACCESS_DENIED) by sensor; the baseline did not".into(),
+        }),
         at(6_050, NOBODY, Body::CommandExit { code: Some(0), signal: None }),
         at(6_210, SYSTEM, Body::Leak(Leak {
             driver: LATE, kind: LeakKind::Pool, what: "tag 'Late'".into(), count: 2, bytes: 160,

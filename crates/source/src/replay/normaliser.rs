@@ -156,6 +156,12 @@ impl Normaliser {
         }
     }
 
+    /// The recording pauses, and may go on: `out` hears of all records that waited. What comes later and happened before
+    /// them is too late to be put in order.
+    pub fn idle(&mut self, out: &mut dyn FnMut(Step<'_>)) {
+        self.finish(out);
+    }
+
     /// The recording is at its end: `out` hears of all records that waited.
     pub fn finish(&mut self, out: &mut dyn FnMut(Step<'_>)) {
         let mut reading = Reading { options: &self.options, account: &mut self.account, out };

@@ -1,24 +1,27 @@
 //! What a file is packed in: nothing, gzip or zip. Told by its first bytes, never by its name.
 //!
 //! ```text
-//!   path | "-" | bytes ──▶ Bytes ──▶ Part, Part, … ──▶ stream()    from its first byte, as often as asked
-//!                     (spooled when                └─▶ seekable()  spooled when it is packed
-//!                      it is no regular file)
+//!   path | "-" ──▶ a file ──▶ Bytes ──▶ Part, Part, … ──▶ stream()    from its first byte, as often as asked
+//!              │                                     └─▶ seekable()  spooled when it is packed
+//!              └─▶ a pipe ──▶ Once ──▶ Part ──▶ stream()  once, as it comes; spooled where that does not do
 //! ```
 //!
 //! What is unpacked is streamed: no part is ever held in memory.
 
 mod bytes;
+mod once;
 mod unpack;
 mod zip;
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use crate::open::OpenError;
 
 pub use bytes::Bytes;
+use once::Once;
 use unpack::Packing;
 
 /// A gzip member begins so.
@@ -30,8 +33,14 @@ const ZIP: [&[u8]; 3] = [b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08"];
 #[derive(Clone, Debug)]
 pub struct Part {
     name: String,
-    bytes: Bytes,
-    packing: Packing,
+    store: Store,
+}
+
+#[derive(Clone, Debug)]
+enum Store {
+    Bytes(Bytes, Packing),
+    /// What it is packed in is undone.
+    Once(Once),
 }
 
 impl Part {
@@ -40,9 +49,18 @@ impl Part {
         &self.name
     }
 
-    /// What it holds, unpacked, from its first byte. A part can be read as often as needed, also at once.
+    /// What it holds, unpacked, from its first byte. A part can be read as often as needed, also at once, but a
+    /// [live](Self::is_live) one: that is read once, and whoever comes later gets an error.
     pub fn stream(&self) -> Box<dyn Read + Send> {
-        unpack::stream(&self.bytes, &self.packing)
+        match &self.store {
+            Store::Bytes(bytes, packing) => unpack::stream(bytes, packing),
+            Store::Once(once) => once.stream(),
+        }
+    }
+
+    /// Whether it comes through a pipe, as it is made: it can be read once, and may pause.
+    pub const fn is_live(&self) -> bool {
+        matches!(self.store, Store::Once(_))
     }
 
     /// What it holds, for readers that jump about: unpacked into a temporary file where it is packed.
@@ -50,20 +68,33 @@ impl Part {
     /// # Errors
     /// The temporary file cannot be written, or what is packed is damaged.
     pub fn seekable(&self) -> io::Result<Bytes> {
-        match self.packing {
-            Packing::None => Ok(self.bytes.clone()),
+        match &self.store {
+            Store::Bytes(bytes, Packing::None) => Ok(bytes.clone()),
             _ => spool(&mut self.stream()),
+        }
+    }
+
+    /// The same, as what can be read as often as needed.
+    pub(crate) fn spooled(self) -> io::Result<Self> {
+        match self.store {
+            Store::Bytes(..) => Ok(self),
+            Store::Once(_) => Ok(Self { store: Store::Bytes(self.seekable()?, Packing::None), ..self }),
         }
     }
 
     /// One that is not packed.
     #[cfg(feature = "fuzzing")]
     pub(crate) fn memory(name: &str, bytes: Bytes) -> Self {
-        Self { name: name.into(), bytes, packing: Packing::None }
+        Self { name: name.into(), store: Store::Bytes(bytes, Packing::None) }
     }
 
-    /// Its first bytes, as many as there are up to so many. What is damaged after some is told when it is read.
+    /// Its first bytes, as many as there are up to so many; of a live one those that were waited for. What is damaged after
+    /// some is told when it is read.
     pub(crate) fn prefix(&self, most: usize) -> io::Result<Vec<u8>> {
+        if let Store::Once(once) = &self.store {
+            let prefix = once.prefix();
+            return Ok(prefix[..prefix.len().min(most)].to_vec());
+        }
         let mut prefix = Vec::new();
         match self.stream().take(most as u64).read_to_end(&mut prefix) {
             Err(error) if prefix.is_empty() => Err(error),
@@ -72,42 +103,73 @@ impl Part {
     }
 }
 
-/// The bytes of a path: of the file, or a spooled copy of what cannot be read twice (`-` is standard input).
-pub(crate) fn bytes_of(path: &Path) -> io::Result<Bytes> {
-    if path == Path::new("-") {
-        return spool(&mut io::stdin().lock());
-    }
-    let mut file = File::open(path)?;
-    let about = file.metadata()?;
-    if about.is_dir() {
-        return Err(io::Error::from(io::ErrorKind::IsADirectory));
-    }
-    if about.is_file() {
-        // The length by its end: procfs says 0 of files that have content.
-        let length = file.seek(SeekFrom::End(0))?;
-        if length > 0 {
-            return Ok(Bytes::file(file, length));
+/// What a path stands for: a file, or what comes as it is made (`-` is standard input).
+pub(crate) enum Source {
+    File(Bytes),
+    Live(Box<dyn Read + Send>),
+}
+
+impl Source {
+    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+        let mut file = match path == Path::new("-") {
+            // Past the standard library's own buffer, which nobody else uses.
+            true => File::from(io::stdin().as_fd().try_clone_to_owned()?),
+            false => File::open(path)?,
+        };
+        let about = file.metadata()?;
+        if about.is_dir() {
+            return Err(io::Error::from(io::ErrorKind::IsADirectory));
         }
-        file.rewind()?;
+        if about.is_file() {
+            // The length by its end: procfs says 0 of files that have content.
+            let from = file.stream_position()?;
+            let length = file.seek(SeekFrom::End(0))?;
+            if length > from {
+                return Ok(Self::File(Bytes::file(file, length).span(from, length)));
+            }
+            file.seek(SeekFrom::Start(from))?;
+        }
+        Ok(Self::Live(Box::new(file)))
     }
-    spool(&mut file)
 }
 
 /// The streams in a file, in the order of the archive.
 pub(crate) fn parts(name: &str, bytes: Bytes) -> Result<Vec<Part>, OpenError> {
     let unreadable = |error| OpenError::Unreadable { name: name.into(), error };
-    let plain = Part { name: name.into(), bytes, packing: Packing::None };
+    let part = |packing| Part { name: name.into(), store: Store::Bytes(bytes.clone(), packing) };
+    let plain = part(Packing::None);
     let magic = plain.prefix(4).map_err(unreadable)?;
     if is_zip(&magic) {
-        return zip::parts(name, &plain.bytes);
+        return zip::parts(name, &bytes);
     }
     if !is_gzip(&magic) {
         return Ok(vec![plain]);
     }
-    let part = Part { packing: Packing::Gzip, ..plain };
+    let part = part(Packing::Gzip);
     let inner = part.prefix(4).map_err(unreadable)?;
     refuse_nested(name, &inner)?;
     Ok(vec![part])
+}
+
+/// The same of what comes as it is made. So much of each is waited for that `enough` says so, or `most`.
+pub(crate) fn live_parts(
+    name: &str,
+    input: Box<dyn Read + Send>,
+    most: usize,
+    enough: impl Fn(&[u8]) -> bool,
+) -> Result<Vec<Part>, OpenError> {
+    let unreadable = |error| OpenError::Unreadable { name: name.into(), error };
+    let packed = |prefix: &[u8]| is_gzip(prefix) || is_zip(prefix);
+    let peek = |input| Once::peek(input, most, |prefix| packed(prefix) || enough(prefix)).map_err(unreadable);
+    let mut once = peek(input)?;
+    if is_zip(once.prefix()) {
+        return parts(name, spool(&mut once.stream()).map_err(unreadable)?);
+    }
+    if is_gzip(once.prefix()) {
+        once = peek(Box::new(unpack::gzip(once.stream())))?;
+        refuse_nested(name, once.prefix())?;
+    }
+    Ok(vec![Part { name: name.into(), store: Store::Once(once) }])
 }
 
 fn is_gzip(magic: &[u8]) -> bool {

@@ -1,6 +1,8 @@
 //! Unpacking, as a stream, with a limit to what it may grow to.
 
 use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::Crc;
 use flate2::read::{DeflateDecoder, MultiGzDecoder};
@@ -47,6 +49,44 @@ pub(super) fn stream(bytes: &Bytes, packing: &Packing) -> Box<dyn Read + Send> {
     }
 }
 
+/// What gzip is unpacked to that comes as it is made, so that nobody knows how much there will be: it may be as large as
+/// what was packed in what came.
+pub(super) fn gzip(input: impl Read + Send + 'static) -> impl Read + Send + 'static {
+    let came = Arc::new(AtomicU64::new(0));
+    let inner = MultiGzDecoder::new(Counted { inner: input, came: Arc::clone(&came) });
+    Growing { inner, came, made: 0 }
+}
+
+/// A stream that says how much of it was read.
+struct Counted<R> {
+    inner: R,
+    came: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(into)?;
+        self.came.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+/// A stream that fails where it grows faster than what it is made of allows.
+struct Growing<R> {
+    inner: R,
+    came: Arc<AtomicU64>,
+    made: u64,
+}
+
+impl<R: Read> Read for Growing<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(into)?;
+        self.made += read as u64;
+        let limit = limit(self.came.load(Ordering::Relaxed));
+        if self.made > limit { Err(too_large(limit)) } else { Ok(read) }
+    }
+}
+
 /// A stream that fails where it grows beyond a limit.
 struct Capped<R> {
     inner: R,
@@ -57,10 +97,7 @@ struct Capped<R> {
 impl<R: Read> Read for Capped<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(into)?;
-        self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
-            let limit = self.limit >> 20;
-            invalid(format!("unpacks to more than {limit} MiB, {RATIO} times its size: no recording does"))
-        })?;
+        self.left = self.left.checked_sub(read as u64).ok_or_else(|| too_large(self.limit))?;
         Ok(read)
     }
 }
@@ -96,6 +133,10 @@ impl<R: Read> Read for Checked<R> {
         }
         Ok(read)
     }
+}
+
+fn too_large(limit: u64) -> io::Error {
+    invalid(format!("unpacks to more than {} MiB, {RATIO} times its size: no recording does", limit >> 20))
 }
 
 fn invalid(text: String) -> io::Error {

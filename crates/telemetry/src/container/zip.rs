@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use ::zip::{CompressionMethod, ZipArchive};
 
 use super::unpack::{self, Packing};
-use super::{Bytes, Part, refuse_nested};
+use super::{Bytes, Part, Store, refuse_nested};
 use crate::open::OpenError;
 
 /// More entries than anybody's recordings have.
@@ -53,8 +53,10 @@ pub(super) fn parts(name: &str, bytes: &Bytes) -> Result<Vec<Part>, OpenError> {
         let start = entry.data_start().ok_or_else(|| refused(format!("its entry {shown} has no data")))?;
         let part = Part {
             name: format!("{name}!{shown}"),
-            bytes: bytes.span(start, packed),
-            packing: Packing::Entry { deflated, size, crc: entry.crc32() },
+            store: Store::Bytes(
+                bytes.span(start, packed),
+                Packing::Entry { deflated, size, crc: entry.crc32() },
+            ),
         };
         let inner =
             part.prefix(4).map_err(|error| OpenError::Unreadable { name: part.name.clone(), error })?;

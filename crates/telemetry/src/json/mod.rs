@@ -10,40 +10,58 @@ mod packed;
 mod scan;
 mod shape;
 mod split;
-mod utf16;
 
 use std::io::Read;
 
 use crate::container::Part;
-use crate::logged::{self, Log, Refusal};
+use crate::logged::{self, Log};
 use crate::supersede::{Ahead, Supersede};
-use crate::{Reason, Rejected, Told};
+use crate::utf16::Narrow;
+use crate::{Reason, Refusal, Rejected, Told};
 use keys::Keys;
 use memchr::memmem;
 use split::{Bad, LONGEST, Piece, Splitter};
 
 /// The records of a part.
 pub(crate) fn records(part: Part) -> Records {
-    let stream = part.stream();
-    Records { split: Some(split(stream)), supersede: Supersede::new(move || ahead(&part)), keys: Keys::new() }
+    let raw = raw(&part);
+    Records { raw, supersede: Supersede::new(move || ahead(&part)) }
+}
+
+/// The records of a part, each as it is by itself.
+pub(crate) fn raw(part: &Part) -> Raw {
+    Raw { split: Some(split(part.stream())), keys: Keys::new() }
 }
 
 type Split = Splitter<Box<dyn Read + Send>>;
 
 /// An iterator over the records of JSON text.
 pub(crate) struct Records {
-    /// Until the text has ended.
-    split: Option<Split>,
+    raw: Raw,
     supersede: Supersede,
-    keys: Keys,
-}
-
-fn split(stream: Box<dyn Read + Send>) -> Split {
-    Splitter::new(Box::new(utf16::Narrow::new(stream)))
 }
 
 impl Iterator for Records {
     type Item = Result<Told, Rejected>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.raw.next()?.and_then(|(told, log)| self.supersede.judge_numbered(told, log)))
+    }
+}
+
+/// An iterator over the same, none of which is judged by what others tell.
+pub(crate) struct Raw {
+    /// Until the text has ended.
+    split: Option<Split>,
+    keys: Keys,
+}
+
+fn split(stream: Box<dyn Read + Send>) -> Split {
+    Splitter::new(Box::new(Narrow::new(stream)))
+}
+
+impl Iterator for Raw {
+    type Item = Result<(Told, Log), Rejected>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let split = self.split.as_mut()?;
@@ -64,9 +82,8 @@ impl Iterator for Records {
         if let Some(length) = length {
             split.again_from(length);
         }
-        let outcome = outcome.and_then(|(told, log)| self.supersede.judge(told, log));
         Some(match outcome {
-            Ok(told) => Ok(Told { number, ..told }),
+            Ok((told, log)) => Ok((Told { number, ..told }, log)),
             Err((reason, detail)) => {
                 Err(Rejected { number, reason, detail: format!("at offset {offset}: {detail}") })
             }
@@ -91,7 +108,7 @@ fn record(text: &[u8], cut: bool, keys: &mut Keys) -> (Result<(Told, Log), Refus
     }
 }
 
-fn bad(what: Bad) -> logged::Refusal {
+fn bad(what: Bad) -> Refusal {
     match what {
         Bad::NoObject => (Reason::Malformed, "text that begins no object".into()),
         Bad::Broken => (Reason::Malformed, "an object that does not end".into()),

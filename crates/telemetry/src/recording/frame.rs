@@ -102,6 +102,11 @@ impl Head {
         if stored > MOST || raw > MOST || bytes[5] > 1 || bytes[5] == 0 && stored != raw {
             return Err(Fault::Length);
         }
+        let count = word(bytes, 16);
+        // An event takes more than a byte.
+        if count as usize > raw {
+            return Err(Fault::Number);
+        }
         let kind = match bytes[4] {
             1 => Kind::Events,
             2 => Kind::Index,
@@ -113,7 +118,7 @@ impl Head {
             compressed: bytes[5] == 1,
             stored,
             raw,
-            count: word(bytes, 16),
+            count,
             first,
             earliest: Time(long(28).cast_signed()),
             latest: Time(long(36).cast_signed()),

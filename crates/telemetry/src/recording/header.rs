@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::OpenError;
 
 /// As PNG's: a transfer as text, or to seven bits, changes it.
-const MAGIC: [u8; 8] = *b"\x89CBR\r\n\x1a\n";
+pub(super) const MAGIC: [u8; 8] = *b"\x89CBR\r\n\x1a\n";
 /// The version of the format.
 const VERSION: u16 = 1;
 /// The version of the wire form of `event::Event`: any change of that type is another.

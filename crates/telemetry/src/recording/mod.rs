@@ -14,6 +14,7 @@
 //! | `index` | where which time and which process is; at the end, rebuilt where it is missing |
 //! | `select` | [`Indexed`]: only some of it |
 //! | `ndjson` | the same as text, both ways |
+//! | `events` | [`Events`]: of both forms, and of all recordings in a file |
 //!
 //! **What is durable.** A block is handed to the system by one write, at the latest [`Options::max_age`] after its first
 //! event (when the writer is called: see [`Writer::tick`]). From then on it outlives the process, also one that is killed.
@@ -26,6 +27,7 @@
 //! changes without.
 
 mod account;
+mod events;
 mod frame;
 mod header;
 mod index;
@@ -36,6 +38,7 @@ mod window;
 mod write;
 
 pub use account::{Account, Ending, Gap};
+pub use events::Events;
 pub use header::Meta;
 pub use ndjson::{Import, LineError, from_ndjson, to_ndjson, write_event, write_first, write_last};
 pub use read::{BadRecord, Reader};
@@ -63,4 +66,7 @@ pub enum OpenError {
         /// What is known.
         known: u32,
     },
+    /// Its first line is not understood.
+    #[error("{0}")]
+    Lines(String),
 }

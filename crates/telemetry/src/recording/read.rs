@@ -1,4 +1,4 @@
-//! A recording from front to back, around what is damaged.
+//! A recording from front to back, around what is damaged; and those that follow it in one stream, as `cat` makes them.
 
 use std::io::{self, Read};
 
@@ -7,7 +7,7 @@ use event::{Event, Time};
 use super::OpenError;
 use super::account::{Account, Ending, Gap};
 use super::frame::{Fault, HEAD, Head, Kind, MARKER};
-use super::header::{self, FIXED, Header, Meta};
+use super::header::{self, FIXED, Header, MAGIC, Meta};
 use super::window::Window;
 
 /// So many bytes may be looked at in vain, and so many times what was passed: a file made of heads of blocks that are
@@ -36,6 +36,16 @@ pub(super) struct Place {
     pub(super) latest: Time,
 }
 
+/// What follows a recording in its stream.
+enum Following {
+    /// Another: its meta, and how many bytes its header takes.
+    Header(Meta, usize),
+    /// Another, of whose header nothing is left.
+    Blocks,
+    /// Another that cannot be read.
+    Refused(OpenError),
+}
+
 /// A recording, event by event.
 pub struct Reader<R> {
     window: Window<R>,
@@ -44,6 +54,8 @@ pub struct Reader<R> {
     /// The block that is being read: its events, how far, and which number is next.
     block: Vec<u8>,
     cursor: usize,
+    /// The content of the frame that is being looked at.
+    content: Vec<u8>,
     next: u64,
     /// The number behind the block's last event.
     behind: u64,
@@ -52,6 +64,7 @@ pub struct Reader<R> {
     vain: u64,
     /// The block that was read last.
     place: Option<Place>,
+    following: Option<Following>,
 }
 
 impl<R: Read> Reader<R> {
@@ -69,11 +82,13 @@ impl<R: Read> Reader<R> {
             account: Account::default(),
             block: Vec::new(),
             cursor: 0,
+            content: Vec::new(),
             next: 0,
             behind: 0,
             gap: None,
             vain: 0,
             place: None,
+            following: None,
         };
         match header {
             Header::Whole(meta, len) => {
@@ -82,10 +97,30 @@ impl<R: Read> Reader<R> {
             }
             Header::Damaged => {
                 reader.gap = Some((0, "a damaged header"));
-                reader.window.seek(&MARKER)?;
+                reader.window.seek(&[&MARKER, &MAGIC])?;
             }
         }
         Ok(reader)
+    }
+
+    /// Goes to the recording that follows in the same stream, and says whether one does. For use at the end of this one,
+    /// whose account it ends.
+    ///
+    /// # Errors
+    /// When it is one of a newer Callboard's: nothing more is read.
+    pub fn next_recording(&mut self) -> Result<bool, OpenError> {
+        let (meta, header) = match self.following.take() {
+            None => return Ok(false),
+            Some(Following::Refused(error)) => return Err(error),
+            Some(Following::Header(meta, len)) => (Some(meta), len),
+            Some(Following::Blocks) => (None, 0),
+        };
+        self.window.consume(header);
+        self.meta = meta;
+        self.account = Account::default();
+        self.block.clear();
+        (self.cursor, self.next, self.behind, self.place) = (0, 0, 0, None);
+        Ok(true)
     }
 
     /// What it is of; `None` where the header is damaged.
@@ -131,8 +166,7 @@ impl<R: Read> Reader<R> {
 
     /// Goes to the next block of events, and says whether there is one.
     pub(super) fn next_block(&mut self) -> bool {
-        self.block.clear();
-        self.cursor = 0;
+        self.cursor = self.block.len();
         if self.account.ending != Ending::NotReached {
             return false;
         }
@@ -161,22 +195,36 @@ impl<R: Read> Reader<R> {
             let offset = self.window.position;
             match self.frame()? {
                 Err(fault) => {
+                    if let Some(header) = self.header()? {
+                        self.gap_before(offset);
+                        self.following = Some(header);
+                        self.account.ending = Ending::Unfinished;
+                        return Ok(false);
+                    }
                     self.gap.get_or_insert((offset, fault.words()));
-                    if self.vain > VAIN + VAIN_TIMES * offset {
+                    if self.is_vain() {
                         self.close_gap();
                         self.account.ending = Ending::GaveUp;
                         return Ok(false);
                     }
-                    self.window.seek(&MARKER)?;
+                    self.window.seek(&[&MARKER, &MAGIC])?;
                 }
                 Ok(head) => {
                     self.gap_before(offset);
+                    let again = head.kind == Kind::Events && head.first < self.behind;
+                    if again && !self.is_repeated(&head) {
+                        // Numbers that begin anew, as behind a header that is damaged.
+                        self.following = Some(Following::Blocks);
+                        self.account.ending = Ending::Unfinished;
+                        return Ok(false);
+                    }
                     self.window.consume(HEAD + head.stored);
                     match head.kind {
-                        // Written as a whole, and once more because the output said that it was not.
-                        Kind::Events if head.first < self.behind => {
-                            self.block.clear();
+                        Kind::Events if again => {
                             self.account.repeated += 1;
+                            if self.go_on(&head, offset) {
+                                return Ok(true);
+                            }
                         }
                         Kind::Events => {
                             self.begin(&head, offset);
@@ -196,7 +244,7 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// The frame that begins here, its content in `block`.
+    /// The frame that begins here, its content in `content`.
     fn frame(&mut self) -> io::Result<Result<Head, Fault>> {
         let head = match Head::parse(self.window.bytes()) {
             Ok(head) => head,
@@ -206,18 +254,34 @@ impl<R: Read> Reader<R> {
         let there = self.window.fill(HEAD + head.stored)?;
         let unpacked = match there.get(HEAD..HEAD + head.stored) {
             None => Err(Fault::Cut),
-            Some(stored) => head.unpack(stored, &mut self.block),
+            Some(stored) => head.unpack(stored, &mut self.content),
         };
         if unpacked.is_err() {
             self.vain += head.stored as u64;
         }
-        if unpacked.is_err() || head.kind != Kind::Events {
-            self.block.clear();
-        }
         Ok(unpacked.map(|()| head))
     }
 
+    /// Whether a block is the last one once more: it was written as a whole, and again because the output said that it was
+    /// not. Events may have been added to it in between.
+    fn is_repeated(&self, head: &Head) -> bool {
+        self.place.as_ref().is_some_and(|last| last.first == head.first && last.count <= head.count)
+            && self.content.starts_with(&self.block)
+    }
+
+    /// Goes on with what the last block has when it is there once more, if there is anything new in it.
+    fn go_on(&mut self, head: &Head, offset: u64) -> bool {
+        self.cursor = self.block.len();
+        std::mem::swap(&mut self.block, &mut self.content);
+        self.behind = head.first + u64::from(head.count);
+        let Head { count, first, earliest, latest, .. } = *head;
+        self.place = Some(Place { offset, count, first, earliest, latest });
+        self.cursor < self.block.len()
+    }
+
     fn begin(&mut self, head: &Head, offset: u64) {
+        std::mem::swap(&mut self.block, &mut self.content);
+        self.cursor = 0;
         let Head { count, first, earliest, latest, .. } = *head;
         self.account.lost_events += first.saturating_sub(self.behind);
         self.account.blocks += 1;
@@ -226,15 +290,43 @@ impl<R: Read> Reader<R> {
         self.place = Some(Place { offset, count, first, earliest, latest });
     }
 
-    /// What follows the footer belongs to nothing.
+    /// The header of another recording, if one begins here.
+    fn header(&mut self) -> io::Result<Option<Following>> {
+        if !self.window.bytes().starts_with(&MAGIC) {
+            return Ok(None);
+        }
+        let Some(len) = header::length(self.window.fill(FIXED)?) else { return Ok(None) };
+        Ok(match header::parse(self.window.fill(len)?) {
+            Ok(Header::Whole(meta, len)) => Some(Following::Header(meta, len)),
+            Ok(Header::Damaged) => {
+                self.vain += len as u64;
+                None
+            }
+            Err(error) => Some(Following::Refused(error)),
+        })
+    }
+
+    /// Whether too much was looked at in vain.
+    fn is_vain(&self) -> bool {
+        self.vain > VAIN + VAIN_TIMES * self.window.position
+    }
+
+    /// What follows the footer belongs to nothing, up to where another recording begins.
     fn pass_rest(&mut self) -> io::Result<()> {
         let offset = self.window.position;
-        loop {
-            let len = self.window.fill(1)?.len();
-            if len == 0 {
+        while !self.window.fill(HEAD)?.is_empty() {
+            self.following = self.header()?;
+            let block = Head::parse(self.window.bytes()).is_ok_and(|head| head.kind == Kind::Events);
+            if self.following.is_none() && block {
+                self.following = Some(Following::Blocks);
+            }
+            if self.following.is_some() {
                 break;
             }
-            self.window.consume(len);
+            match self.is_vain() {
+                true => self.window.consume(self.window.bytes().len()),
+                false => self.window.seek(&[&MARKER, &MAGIC])?,
+            }
         }
         let bytes = self.window.position - offset;
         self.account.gap(Gap { offset, bytes, why: "bytes behind the end of the recording" });

@@ -1,4 +1,5 @@
-//! Some of a recording, by time and process, without reading the rest.
+//! Some of a recording, by time and process, without reading the rest. Where several follow each other in one file, it is
+//! the first.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -98,6 +99,7 @@ impl<R: Read + Seek> Indexed<R> {
             cursor: 0,
             next: 0,
             behind: 0,
+            given: 0,
         }
     }
 }
@@ -181,6 +183,8 @@ pub struct Selection<'a, R> {
     cursor: usize,
     next: u64,
     behind: u64,
+    /// The number behind the block before: one that is there twice may have more in it the second time.
+    given: u64,
 }
 
 impl<R: Read + Seek> Selection<'_, R> {
@@ -200,7 +204,7 @@ impl<R: Read + Seek> Selection<'_, R> {
                     let takes = self.query.takes(&event);
                     self.cursor = self.block.len() - rest.len();
                     self.next += 1;
-                    if !takes {
+                    if !takes || number < self.given {
                         continue;
                     }
                 }
@@ -224,7 +228,7 @@ impl<R: Read + Seek> Selection<'_, R> {
                 let (head, content) = frame(&mut self.indexed.input, entry.offset, Kind::Events)
                     .map_err(|error| bad(&entry, error.to_string()))?
                     .ok_or_else(|| bad(&entry, format!("the block at {} is damaged", entry.offset)))?;
-                (self.block, self.cursor) = (content, 0);
+                (self.block, self.cursor, self.given) = (content, 0, self.behind);
                 (self.next, self.behind) = (head.first, head.first + u64::from(head.count));
                 return Ok(true);
             }

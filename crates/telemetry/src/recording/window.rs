@@ -51,17 +51,20 @@ impl<R: Read> Window<R> {
         self.position += len as u64;
     }
 
-    /// Goes to the next place, behind this one, at which `marker` begins; to the end of the stream where there is none.
-    pub(super) fn seek(&mut self, marker: &[u8]) -> io::Result<()> {
+    /// Goes to the next place, behind this one, at which one of `markers` begins; to the end of the stream where there is
+    /// none.
+    pub(super) fn seek(&mut self, markers: &[&[u8]]) -> io::Result<()> {
+        let keep = markers.iter().map(|marker| marker.len()).max().unwrap_or(1) - 1;
         self.consume(1);
         loop {
             let there = self.fill(CHUNK)?;
-            if let Some(at) = memchr::memmem::find(there, marker) {
+            let at = markers.iter().filter_map(|marker| memchr::memmem::find(there, marker)).min();
+            if let Some(at) = at {
                 self.consume(at);
                 return Ok(());
             }
-            // The marker may begin in the last bytes.
-            let (len, keep) = (there.len(), marker.len() - 1);
+            // A marker may begin in the last bytes.
+            let len = there.len();
             if len < CHUNK {
                 self.consume(len);
                 return Ok(());

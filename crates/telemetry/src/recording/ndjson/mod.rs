@@ -3,6 +3,7 @@
 //! `docs/recordings.md` describes the lines.
 
 mod line;
+mod lines;
 mod text;
 
 use std::io::{self, BufRead, Read, Write};
@@ -11,6 +12,7 @@ use event::{Event, Time};
 use serde::{Deserialize, Serialize};
 
 use self::line::{Line, Moment};
+pub(crate) use self::lines::Lines;
 use super::{BadRecord, Meta, Options, Reader, Writer};
 
 /// The version of the lines.
@@ -187,6 +189,16 @@ fn first(text: &[u8]) -> Result<Meta, String> {
     let started: Time = first.started.time()?;
     let First { machine, source, producer, .. } = first;
     Ok(Meta { machine, started, source, producer })
+}
+
+/// What a line says if it is the first of a recording; `None` if it is another.
+fn begins(text: &[u8]) -> Option<Result<Meta, String>> {
+    #[derive(Deserialize)]
+    struct Type {
+        r#type: String,
+    }
+    let kind = serde_json::from_slice::<Type>(text).ok()?;
+    (kind.r#type == "recording").then(|| first(text))
 }
 
 fn last(text: &[u8]) -> Option<u64> {

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use event::terminal::is_active;
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
@@ -20,17 +21,6 @@ impl Formatter for Harmless {
         }
         writer.write_all(rest.as_bytes())
     }
-}
-
-/// Whether a character does something instead of showing something, as the records of a run have it.
-fn is_active(c: char) -> bool {
-    matches!(c,
-        '\0'..='\x1f' | '\x7f'..='\u{9f}'
-        | '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{180e}'
-        | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{206f}'
-        | '\u{2028}' | '\u{2029}'
-        | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}'
-    )
 }
 
 /// Writes one line.

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 /// Text as UTF-8, whichever of the two it is.
-pub(super) struct Narrow<R> {
+pub(crate) struct Narrow<R> {
     input: R,
     /// What was read and not yet given out, and how much of it was.
     ready: Vec<u8>,
@@ -20,7 +20,7 @@ struct Units {
 }
 
 impl<R: Read> Narrow<R> {
-    pub(super) fn new(input: R) -> Self {
+    pub(crate) fn new(input: R) -> Self {
         Self { input, ready: Vec::new(), given: 0, units: None, started: false }
     }
 

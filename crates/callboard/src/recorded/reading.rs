@@ -1,0 +1,164 @@
+//! The records of all files, once from front to back.
+//!
+//! ```text
+//!   file ──▶ Feed, on a thread ──Fed, Fed, …──▶ read() ──▶ Normaliser ──▶ News
+//!   file ──▶ Feed, on a thread ──Fed, Fed, …──┘ in the order of the files
+//! ```
+//!
+//! Files are read ahead, so that reading and what is done with the records take turns on no processor.
+
+use std::collections::VecDeque;
+use std::io::IsTerminal;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use callboard::exit;
+use callboard::replay::{Account, Normaliser, Options, Step, Which};
+use indicatif::{ProgressBar, ProgressStyle};
+use telemetry::{Fed, Feed, Format, Part};
+
+use super::files::Files;
+use super::shown;
+use crate::Failure;
+
+/// Whether bars are drawn after so long.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How many records are read between two looks at the clock.
+const STRIDE: u64 = 1024;
+/// How many records go together from the thread that reads a file.
+const BATCH: usize = 128;
+/// How many batches of a file wait.
+const AHEAD: usize = 8;
+
+/// Who is told what becomes of records; `None` where nothing comes for a while.
+pub(super) type Out<'a> = dyn FnMut(Option<Step<'_>>) -> Result<(), Failure> + 'a;
+
+/// Reads all files, so many at once, and says what became of their records. `out` hears of each, until it wants no more.
+pub(super) fn read(
+    files: &Files,
+    options: &Options,
+    at_once: usize,
+    out: &mut Out<'_>,
+) -> Result<Account, Failure> {
+    let mut normaliser = Normaliser::new(options.clone());
+    let mut telling = Telling { out, failure: None };
+    let mut progress = Progress::new();
+    let mut parts = files.parts.iter();
+    let mut begun: VecDeque<_> = parts.by_ref().take(at_once.max(1)).map(begin).collect();
+    let mut file = 0;
+    while let Some(batches) = begun.pop_front() {
+        for batch in batches {
+            for fed in batch? {
+                let step = &mut |step: Step<'_>| telling.tell(Some(step));
+                match fed {
+                    Fed::Told(told) => normaliser.take(file, Ok(told), step),
+                    Fed::Rejected(rejected) => normaliser.take(file, Err(rejected), step),
+                    Fed::Event { number, machine, event } => {
+                        normaliser.pass(file, number, &machine, event, step);
+                    }
+                    Fed::Idle => {
+                        normaliser.idle(step);
+                        telling.tell(None);
+                    }
+                }
+                progress.one();
+            }
+            telling.failure.take().map_or(Ok(()), Err)?;
+        }
+        begun.extend(parts.next().map(begin));
+        file += 1;
+    }
+    normaliser.finish(&mut |step| telling.tell(Some(step)));
+    telling.failure.take().map_or(Ok(()), Err)?;
+    if let Which::Named(name) = &options.machines
+        && !normaliser.machines().any(|machine| machine.eq_ignore_ascii_case(name))
+    {
+        let known: Vec<_> = normaliser.machines().map(shown).collect();
+        let message = format!("there is no machine {name}; there are {}", known.join(", "));
+        return Err(Failure::new(exit::USAGE, message));
+    }
+    Ok(normaliser.account().clone())
+}
+
+/// Tells one who may not want to hear any more.
+struct Telling<'a, 'b> {
+    out: &'a mut Out<'b>,
+    failure: Option<Failure>,
+}
+
+impl Telling<'_, '_> {
+    fn tell(&mut self, step: Option<Step<'_>>) {
+        if self.failure.is_none() {
+            self.failure = (self.out)(step).err();
+        }
+    }
+}
+
+/// Begins to read a part, on a thread of its own. Nobody waits for that thread: it may itself wait for a pipe.
+fn begin((part, format): &(Part, Format)) -> Receiver<Result<Vec<Fed>, Failure>> {
+    let (sender, receiver) = mpsc::sync_channel(AHEAD);
+    let (part, format) = (part.clone(), *format);
+    thread::spawn(move || {
+        let mut feed = match Feed::open(&part, format) {
+            Ok(feed) => feed,
+            // Where nobody listens any more there is nothing to do about it.
+            Err(error) => return drop(sender.send(Err(Failure::new(exit::USAGE, error)))),
+        };
+        loop {
+            let mut batch = Vec::with_capacity(BATCH);
+            while batch.len() < BATCH
+                && let Some(fed) = feed.next()
+            {
+                let pauses = fed == Fed::Idle;
+                batch.push(fed);
+                if pauses {
+                    break;
+                }
+            }
+            if batch.is_empty() || sender.send(Ok(batch)).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// How far it is, where somebody looks, and it takes a while.
+struct Progress {
+    read: u64,
+    bar: Option<ProgressBar>,
+    since: Instant,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self { read: 0, bar: None, since: Instant::now() }
+    }
+
+    fn one(&mut self) {
+        self.read += 1;
+        if !self.read.is_multiple_of(STRIDE) {
+            return;
+        }
+        if self.bar.is_none() && self.since.elapsed() > PATIENCE && std::io::stderr().is_terminal() {
+            let bar = ProgressBar::new_spinner();
+            let template = "  {spinner} [{elapsed}] {human_pos} records, {per_sec}";
+            bar.set_style(
+                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner()),
+            );
+            self.bar = Some(bar);
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_position(self.read);
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Machines of recordings, each before one of those who play them.
+//!
+//! ```text
+//!   reading.rs ──Step──▶ Stage ──▶ lane of machine 0 ──▶ an audience, on a thread of its own
+//!                              ├─▶ lane of machine 1 ──▶ another
+//!                              └─▶ lane of machine 2 ──▶ whoever is free first
+//! ```
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use callboard::exit;
+use callboard::replay::{Account, Options, Step};
+use event::Event;
+
+use super::files::Files;
+use super::lane::{CHUNK, Heard, Hearing, Lane};
+use super::reading;
+use super::store::Store;
+use crate::Failure;
+
+/// How many events wait for their lanes together, however many machines there are.
+const PENDING: usize = 64 * CHUNK;
+
+/// Who is told of machines, of one after the other.
+pub(super) trait Audience: Send {
+    /// Hears of a machine, from its first event to its end. `place` is its place in the order of machines; its name is empty
+    /// where the recording has none.
+    fn machine(
+        &mut self,
+        place: usize,
+        name: &str,
+        heard: &mut dyn Iterator<Item = Heard>,
+    ) -> Result<(), Failure>;
+}
+
+impl<A: Audience + ?Sized> Audience for Box<A> {
+    fn machine(
+        &mut self,
+        place: usize,
+        name: &str,
+        heard: &mut dyn Iterator<Item = Heard>,
+    ) -> Result<(), Failure> {
+        (**self).machine(place, name, heard)
+    }
+}
+
+/// Reads the files once. Each machine that is asked for goes to one of the audiences; they listen at the same time.
+pub(super) fn play<A: Audience>(
+    files: &Files,
+    options: &Options,
+    audiences: Vec<A>,
+) -> Result<Account, Failure> {
+    let stage = Stage::default();
+    let read = thread::scope(|scope| {
+        let at_once = audiences.len();
+        for mut audience in audiences {
+            let stage = &stage;
+            scope.spawn(move || stage.perform(&mut audience));
+        }
+        // Whatever happens, whoever listens is told that it is over.
+        let _closing = Closing(&stage);
+        let mut distribution = Distribution { stage: &stage, machines: HashMap::new(), pending: 0 };
+        let account = reading::read(files, options, at_once, &mut |step| distribution.step(step))?;
+        distribution.flush()?;
+        Ok(account)
+    });
+    let failure = stage.state().failure.take();
+    match failure {
+        Some(failure) => Err(failure),
+        None => read,
+    }
+}
+
+/// The machines, in the order in which they were first told of.
+#[derive(Default)]
+struct Stage {
+    store: Store,
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Whether somebody has failed, whose failure is in the state.
+    failed: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    lanes: Vec<Arc<Lane>>,
+    /// The first that nobody plays.
+    next: usize,
+    over: bool,
+    failure: Option<Failure>,
+}
+
+impl Stage {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A state is whole between any two lines that change it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Plays machines until there are no more.
+    fn perform(&self, audience: &mut impl Audience) {
+        while let Some((place, lane)) = self.next() {
+            let mut hearing = Hearing::new(&lane, &self.store);
+            let played = audience.machine(place, &lane.name, &mut hearing);
+            let played = played.and(hearing.error.take().map_or(Ok(()), |error| Err(temporary(&error))));
+            if let Err(failure) = played {
+                self.state().failure.get_or_insert(failure);
+                self.failed.store(true, Ordering::Release);
+                return self.close();
+            }
+        }
+    }
+
+    fn next(&self) -> Option<(usize, Arc<Lane>)> {
+        let mut state = self.state();
+        loop {
+            if state.failure.is_some() {
+                return None;
+            }
+            if let Some(lane) = state.lanes.get(state.next).map(Arc::clone) {
+                let place = state.next;
+                state.next += 1;
+                lane.play();
+                return Some((place, lane));
+            }
+            if state.over {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn enter(&self, name: &str) -> Arc<Lane> {
+        let lane = Arc::new(Lane::new(name.to_owned()));
+        self.state().lanes.push(Arc::clone(&lane));
+        self.changed.notify_all();
+        lane
+    }
+
+    /// Nothing more is told of any machine.
+    fn close(&self) {
+        let mut state = self.state();
+        state.over = true;
+        state.lanes.iter().for_each(|lane| lane.end());
+        drop(state);
+        self.changed.notify_all();
+    }
+}
+
+/// Closes a stage when it goes out of scope.
+struct Closing<'a>(&'a Stage);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// Events on their way to the lanes.
+struct Distribution<'a> {
+    stage: &'a Stage,
+    /// By the normaliser's numbers.
+    machines: HashMap<usize, (Arc<Lane>, Vec<Event<'static>>)>,
+    pending: usize,
+}
+
+impl Distribution<'_> {
+    fn step(&mut self, step: Option<Step<'_>>) -> Result<(), Failure> {
+        let accepted = match step {
+            Some(Step::Accepted(accepted)) => accepted,
+            Some(Step::Rejected(_)) => return Ok(()),
+            None => {
+                self.flush()?;
+                self.machines.values().for_each(|(lane, _)| lane.quiet());
+                return Ok(());
+            }
+        };
+        let (lane, pending) = self
+            .machines
+            .entry(accepted.machine)
+            .or_insert_with(|| (self.stage.enter(accepted.name), Vec::with_capacity(CHUNK)));
+        pending.extend(accepted.events.iter().map(|told| told.event.clone()));
+        self.pending += accepted.events.len();
+        if pending.len() >= CHUNK {
+            self.pending -= pending.len();
+            lane.push(std::mem::take(pending), &self.stage.store).map_err(|error| temporary(&error))?;
+        }
+        if self.pending > PENDING { self.flush() } else { self.look() }
+    }
+
+    /// Hands on what waits.
+    fn flush(&mut self) -> Result<(), Failure> {
+        let mut machines: Vec<_> =
+            self.machines.values_mut().filter(|(_, events)| !events.is_empty()).collect();
+        for (lane, pending) in &mut machines {
+            lane.push(std::mem::take(pending), &self.stage.store).map_err(|error| temporary(&error))?;
+        }
+        self.pending = 0;
+        self.look()
+    }
+
+    /// Whether there is still somebody to tell.
+    fn look(&self) -> Result<(), Failure> {
+        if self.stage.failed.load(Ordering::Acquire) {
+            return Err(Failure::new(exit::FAILED, "nobody listens any more"));
+        }
+        Ok(())
+    }
+}
+
+fn temporary(error: &std::io::Error) -> Failure {
+    let folder = std::env::temp_dir();
+    let message = format!("cannot write or read a temporary file in {}: {error}", folder.display());
+    Failure::new(exit::FAILED, message)
+}
