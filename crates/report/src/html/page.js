@@ -267,7 +267,7 @@
     whole.from -= room; whole.to += room;
     Object.assign(view, whole);
 
-    const roots = [];
+    const roots = real.length > 1 ? [] : processes.filter(process => !process.up);
     if (real.length > 1) {
       for (const run of real) {
         run.node = { kind: 'run', run, label: run.machine || run.command || 'a machine', kids: [], rows: [], from: run.from, to: run.to, by: new Set() };
@@ -276,7 +276,6 @@
       }
     }
     for (const process of processes) (process.up ?? process.run.node)?.kids.push(process);
-    if (real.length < 2) roots.push(...processes.filter(process => !process.up));
     nodes.forEach((node, n) => { node.n = n; node.shift = node.run.shift; });
 
     // Depth first, without recursion: trees can be ten thousand deep.

@@ -4,6 +4,7 @@
 //!   story      a made-up run with every kind of record      arbitrary   any record at all
 //!   golden     the run in every format and verbosity        property    what holds for any record
 //!   schema docs  what is published about the JSON lines     hostile     drivers that want the terminal
+//!   page       what is in the page for a browser
 //!   crowd      a busy machine, as long as one likes       browser     the page in Chromium, by keyboard
 //!   failure    outputs that fail, runs that are killed      strange     records in an order that makes no sense
 //! ```
@@ -16,6 +17,7 @@ mod docs;
 mod failure;
 mod golden;
 mod hostile;
+mod page;
 mod property;
 mod published;
 mod schema;
