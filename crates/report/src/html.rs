@@ -53,6 +53,8 @@ pub struct Html<W> {
     begun: bool,
     /// Bytes in the block that is open; `None` where none is.
     block: Option<usize>,
+    /// The rows of one record.
+    scratch: Vec<u8>,
     finished: bool,
 }
 
@@ -64,6 +66,7 @@ impl<W: Write> Html<W> {
             rows: Rows::new(options.details),
             begun: false,
             block: None,
+            scratch: Vec::new(),
             finished: false,
         }
     }
@@ -72,6 +75,13 @@ impl<W: Write> Html<W> {
         if !self.begun {
             self.output.pending().extend_from_slice(page::head().as_bytes());
             self.begun = true;
+        }
+    }
+
+    fn begin_block(&mut self) {
+        if self.block.is_none() {
+            self.output.pending().extend_from_slice(page::BLOCK_BEGIN.as_bytes());
+            self.block = Some(0);
         }
     }
 
@@ -91,17 +101,14 @@ impl<W: Write> Sink for Html<W> {
         if self.block.is_some_and(|bytes| bytes >= BLOCK) {
             self.end_block();
         }
-        let out = self.output.pending();
-        let before = out.len();
-        if self.block.is_none() {
-            out.extend_from_slice(page::BLOCK_BEGIN.as_bytes());
+        let mut rows = std::mem::take(&mut self.scratch);
+        rows.clear();
+        if self.rows.add(record, &mut rows) {
+            self.begin_block();
+            self.output.pending().extend_from_slice(&rows);
+            self.block = self.block.map(|bytes| bytes + rows.len());
         }
-        let begun = out.len();
-        if !self.rows.add(record, out) {
-            out.truncate(before);
-            return Ok(());
-        }
-        self.block = Some(self.block.unwrap_or(0) + (out.len() - begun));
+        self.scratch = rows;
         self.output.commit(1, words::is_urgent(&record.body))
     }
 
@@ -115,8 +122,13 @@ impl<W: Write> Sink for Html<W> {
         }
         self.finished = true;
         self.begin();
+        let mut rest = Vec::new();
+        self.rows.finish(&mut rest);
+        if !rest.is_empty() {
+            self.begin_block();
+            self.output.pending().append(&mut rest);
+        }
         self.end_block();
-        self.rows.totals.settle();
         let totals = serde_json::json!({
             "left": self.rows.left_out(),
             "numbers": self.rows.totals.numbers(),

@@ -93,7 +93,7 @@
   }
 
   // Which rows have no time in their second place.
-  const timeless = new Set(['R', 'D', 'N', 'B']);
+  const timeless = new Set(['R', 'D', 'N']);
 
   function read() {
     const texts = [];
@@ -141,12 +141,12 @@
     const driver = drivers[row[3]];
     switch (row[0]) {
       case 'P': {
-        const [, , origin, pid, parent, ppid, creator, image, line, remark] = row;
+        const [, , origin, pid, parent, ppid, creator, called, image, line, remark] = row;
         const up = processes[parent];
         const own = { kind: 'process', n: processes.length, run, origin, pid, ppid, creator, line, remark, up,
           image: image ?? (up && origin === 2 ? up.image : null), from: at, to: null, status: null, rows: [row], kids: [],
           refused: null, ended: null, became: null, doubt: null, findings: 0, worst: 0, says: 0, by: new Set() };
-        own.label = own.image ? fileName(own.image) : pid === 0 ? 'kernel' : pid === 4 ? 'System' : '?';
+        own.label = called ?? (pid === 0 ? 'kernel' : pid === 4 ? 'System' : '?');
         processes.push(own);
         // An id that comes again says that the process which had it is gone: a clone that runs a program, mostly.
         const before = run.ids.get(pid);
@@ -195,11 +195,9 @@
         if (process) { process.rows.push(row); process.findings += 1; process.worst = 3; touch(process, driver); }
         return last;
       }
-      case 'B': {
-        const doubted = processes[row[1]];
-        if (doubted && !doubted.doubt) doubted.doubt = { because: row[2] === null ? null : processes[row[2]] };
+      case 'B':
+        if (process && !process.doubt) process.doubt = { at, because: row[3] === null ? null : processes[row[3]], late: at > process.from };
         return last;
-      }
       case 'E': {
         const of = drivers[row[2]];
         of?.starts.push({ status: row[3], good: row[4], elapsed: row[5], run });
@@ -213,7 +211,7 @@
       case 'U':
         remarks.push({ text: row[3] === null ? 'stays loaded: it has no DriverUnload' : `was unloaded; DriverUnload took ${nanoseconds(row[3])}`, driver: drivers[row[2]], run, at });
         return last;
-      case 'L': matters.leaks.push({ driver: drivers[row[2]], text: row[3], run }); return last;
+      case 'L': matters.leaks.push({ driver: drivers[row[2]], words: [row[3], row[4]], which: row[5], count: row[6], bytes: row[7], run }); return last;
       case 'M': matters.differences.push({ process, change: row[3], text: row[4], run }); return last;
       case 'W':
         if (row[2] === 'warning') matters.warnings.push({ text: row[3], run });
@@ -372,7 +370,7 @@
   }
 
   function build(node) {
-    const element = make('div', node.kind === 'run' ? 'row run' : node.doubt ? 'row doubt' : 'row');
+    const element = make('div', node.kind === 'run' ? 'row run' : node.doubt && !node.doubt.late ? 'row doubt' : 'row');
     element.id = `n${node.n}`;
     element.setAttribute('role', 'treeitem');
     element.setAttribute('aria-level', node.level);
@@ -391,7 +389,7 @@
       if (node.refused) names.append(tag('bad', `refused by ${driverName(node.refused.driver)}`, account(node)));
       if (node.ended) names.append(tag('bad', `terminated by ${driverName(node.ended.driver)}`, account(node)));
       if (node.findings) names.append(tag(node.worst > 1 ? 'bad' : 'warn', node.worst === 3 ? 'stop' : count(node.findings, 'finding', 'findings')));
-      if (node.doubt) names.append(tag('doubt', 'would not have happened'));
+      if (node.doubt && !node.refused) names.append(tag('doubt', node.doubt.late ? 'the rest would not have happened' : 'would not have happened'));
       if (node.line) { const line = make('bdi', 'line', node.line.slice(0, 300)); line.title = node.line.slice(0, 1000); names.append(line); }
     }
     element.append(names, make('canvas'));
@@ -445,26 +443,15 @@
     }
     const from = node.origin === 1 || node.origin === 3 ? x(node.run.from) : x(node.from);
     const to = node.to !== null ? x(node.to) : node.refused ? from : x(node.run.to);
-    const long = Math.max(2, to - from);
-    if (node.doubt || node.refused) {
-      ink.save();
-      ink.beginPath();
-      ink.rect(from, top, long, thick);
-      ink.clip();
-      ink.strokeStyle = node.doubt ? colours.doubt : colours.bad;
-      ink.lineWidth = 1.2;
-      for (let at = Math.max(from, 0) - thick; at < Math.min(from + long, width); at += 4) {
-        ink.beginPath(); ink.moveTo(at, top + thick); ink.lineTo(at + thick, top); ink.stroke();
-      }
-      ink.restore();
-      ink.strokeRect(from + .5, top + .5, Math.max(1, long - 1), thick - 1);
-    } else {
+    const unreal = node.doubt ? Math.max(from, x(node.doubt.at)) : node.refused ? from : to;
+    if (unreal > from || !(node.doubt || node.refused)) {
       ink.fillStyle = colours['bar-soft'];
-      ink.fillRect(from, top, long, thick);
+      ink.fillRect(from, top, Math.max(2, unreal - from), thick);
       ink.fillStyle = colours.bar;
       ink.fillRect(from, top, 1.5, thick);
       if (node.to !== null) ink.fillRect(to - 1.5, top, 1.5, thick);
     }
+    if (node.doubt || node.refused) hatch(ink, unreal, top, Math.max(2, to - unreal), thick, width, node.doubt ? colours.doubt : colours.bad);
     // Marks: no more than one of a kind on each pixel.
     let image = -9, thread = -9;
     for (const it of node.rows) {
@@ -479,6 +466,23 @@
       if (it[0] === 'F' || it[0] === 'S') diamond(ink, at, middle, it[0] === 'S' || it[5] ? colours.bad : colours.warn);
       if (it[0] === 'V' || it[0] === 'K') cross(ink, at, middle);
     }
+  }
+
+  /** What would not have been. */
+  function hatch(ink, from, top, long, thick, width, colour) {
+    ink.save();
+    ink.beginPath();
+    ink.rect(from, top, long, thick);
+    ink.clip();
+    ink.strokeStyle = colour;
+    ink.lineWidth = 1.2;
+    for (let at = Math.max(from, 0) - thick; at < Math.min(from + long, width); at += 4) {
+      ink.beginPath(); ink.moveTo(at, top + thick); ink.lineTo(at + thick, top); ink.stroke();
+    }
+    ink.restore();
+    ink.strokeStyle = colour;
+    ink.lineWidth = 1;
+    ink.strokeRect(from + .5, top + .5, Math.max(1, long - 1), thick - 1);
   }
 
   function diamond(ink, x, y, colour) {
@@ -503,6 +507,7 @@
   for (let power = 1; power < 1e8; power *= 10) steps.push(power, power * 2, power * 5);
   steps.splice(steps.findIndex(step => step > 1e7));
   for (const seconds of [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400]) if (seconds > 1) steps.push(seconds * 1e7);
+  for (let days = 1; days < 1e7; days *= 10) steps.push(days * 1728e9, days * 432e10, days * 864e10);
 
   function axis() {
     const element = $('axis');
@@ -512,7 +517,7 @@
     const range = view.to - view.from;
     const least = range * 96 / Math.max(width, 96);
     let step = steps.find(step => step >= least);
-    if (!step) { step = 864e9; while (step < least) step *= step % 5 ? 2 : 5; }
+    step ??= least;
     ticks = [];
     for (let at = Math.ceil(view.from / step) * step; at <= view.to && ticks.length < 60; at += step) ticks.push({ at });
     const run = runs.find(it => it.from <= it.to);
@@ -655,7 +660,7 @@
     if (node.ended) card('bad', `Terminated by ${driverName(node.ended.driver)} with ${node.ended.status}.`);
     if (node.doubt) {
       const because = node.doubt.because;
-      card('warn', because && because !== node ? ['Would not have happened, as ', goto(because), ' was refused or terminated.']
+      card('doubt', because && because !== node ? ['Would not have happened, as ', goto(because), ' was refused or terminated.']
         : ['What it is recorded to have done after that would not have happened.']);
     }
     for (const it of node.rows) {
@@ -891,8 +896,7 @@
         make('li', it.change.endsWith('_gone') ? 'is-gone' : '', name(it.text), it.process ? ' · ' : null, it.process ? goto(it.process) : null, on(it.run)), 'differences'));
     }
     if (matters.leaks.length > 0) {
-      group(count(matters.leaks.length, 'leak', 'leaks'), long(make('ul', 'lines is-warn'), matters.leaks, 10, it =>
-        make('li', '', name(driverName(it.driver)), ' left ', name(it.text), on(it.run)), 'leaks'));
+      group(count(matters.leaks.length, 'leak', 'leaks'), leaks());
     }
     const missing = drivers.filter(driver => driver.missing.length > 0);
     const warnings = [...matters.warnings, ...missing.map(driver => ({ driver, text: `has imports that nobody implements: ${driver.missing.join(', ')}` }))];
@@ -934,6 +938,27 @@
       if (it.stack) card.append(make('details', '', make('summary', '', 'Stack'), stackOf(it.stack)));
       return card;
     }, 'rules');
+  }
+
+  /** Things of a kind that a driver left behind are one entry. */
+  function leaks() {
+    const groups = new Map();
+    for (const it of matters.leaks) {
+      const key = `${it.driver?.number}\n${it.words[0]}`;
+      if (!groups.has(key)) groups.set(key, []);
+      groups.get(key).push(it);
+    }
+    const sum = (group, what) => group.reduce((sum, it) => sum + it[what], 0);
+    const which = it => make('li', '', it.count > 1 ? `${number(it.count)} of ` : null, name(it.which), it.bytes ? make('span', 'soft', `, ${bytes(it.bytes)}`) : null, on(it.run));
+    return long(make('div'), [...groups.values()], 20, group => {
+      const size = sum(group, 'bytes');
+      const card = make('div', 'matter is-warn', make('p', '', make('b', '', name(driverName(group[0].driver))), ` left ${count(sum(group, 'count'), ...group[0].words)}`,
+        size ? make('span', 'soft', `, ${bytes(size)}`) : null));
+      const list = make('ul', 'soft');
+      if (group.length <= 4) card.append(long(list, group, 4, which, 'leaks'));
+      else card.append(make('details', '', make('summary', '', 'Which'), long(list, group, 50, which, 'leaks')));
+      return card;
+    }, 'kinds');
   }
 
   /** Processes that a driver treated alike are one entry. */
@@ -1029,12 +1054,7 @@
       if (key === 'bar') { ink.fillStyle = colours.bar; [9, 15, 24].forEach(x => ink.fillRect(x, 13, 1.5, 2)); }
       if (key === 'finding') diamond(ink, 17, 8, colours.bad);
       if (key === 'cross') cross(ink, 17, 8);
-      if (key === 'doubt') {
-        ink.strokeStyle = colours.doubt; ink.lineWidth = 1.2;
-        ink.beginPath(); ink.rect(1, 4, 32, 8); ink.save(); ink.clip();
-        for (let x = -8; x < 34; x += 4) { ink.moveTo(x, 12); ink.lineTo(x + 8, 4); }
-        ink.stroke(); ink.restore();
-      }
+      if (key === 'doubt') hatch(ink, 1, 4, 32, 8, 34, colours.doubt);
     }
   }
 

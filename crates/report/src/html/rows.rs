@@ -9,18 +9,18 @@
 //!   E  when, driver, status, whether good, nanoseconds                     DriverEntry returned
 //!   U  when, driver, nanoseconds                                           it was unloaded
 //!   G  when, driver, what, whether good                                    a registration
-//!   P  when, origin, pid, parent, parent's pid, creator's pid, image, command line, remarks
+//!   P  when, origin, pid, parent, parent's pid, creator's pid, name, image, command line, remarks
 //!   X  when, process, status                                               it exited
 //!   T  when, process, tid            Q  when, process, tid, status         a thread came, went
 //!   I  when, process, image, base, size, remarks                           an image was mapped
 //!   N  driver, family, nanoseconds, CreationStatus                         a routine was called for the row before
 //!   V  when, process, status, driver                                       a refusal
 //!   K  when, process, status, driver                                       a termination
-//!   B  process, because                                                    from here on it would not have happened
+//!   B  when, process, because                                              from here on it would not have happened
 //!   O  when, process, driver, text                                         a driver printed a line
 //!   F  when, process, driver, rule, severity, message, bug check, stack    a finding
 //!   S  when, process, driver, title, message, parameters, stack, registers a stop
-//!   L  when, driver, what                                                  a leak
+//!   L  when, driver, one, several, which, how many, bytes                  a leak
 //!   M  when, process, change, text                                         not as in the run it is compared with
 //!   W  when, level, text                                                   a note
 //!   C  when, text, whether good                                            the command ended
@@ -43,6 +43,8 @@ use crate::words;
 
 /// How many findings and refusals are kept for the page without a script.
 const TOLD: usize = 100;
+/// How many processes may be said not to have happened before the next event.
+const DOUBTS: usize = 1_024;
 /// The farthest that a row is from the one before: JavaScript's numbers are exact up to here.
 const FARTHEST: i64 = 1 << 52;
 /// From 1601 to 1970, in 100 ns units.
@@ -50,6 +52,7 @@ const UNIX_EPOCH: i64 = 116_444_736_000_000_000;
 
 /// The event that notifications and the like follow.
 struct Now {
+    time: Time,
     kind: Kind,
     context: ClientId,
     process: ProcessId,
@@ -69,6 +72,9 @@ pub(super) struct Rows {
     driver_names: Vec<Box<str>>,
     last: Time,
     now: Option<Now>,
+    /// Processes of which it was said that they would not have happened, since the last event: some are created by
+    /// the next.
+    doubts: Vec<(ProcessId, Option<u64>, Time)>,
     /// What went wrong first, in words.
     pub(super) told: Vec<String>,
     /// What was run.
@@ -87,6 +93,7 @@ impl Rows {
             driver_names: Vec::new(),
             last: Time(0),
             now: None,
+            doubts: Vec::new(),
             told: Vec::new(),
             title: String::new(),
         }
@@ -94,6 +101,12 @@ impl Rows {
 
     pub(super) fn left_out(&self) -> super::budget::LeftOut {
         self.budget.left_out()
+    }
+
+    /// Appends what was kept back.
+    pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
+        self.settle_doubts(None, out);
+        self.totals.settle();
     }
 
     /// Appends a record's rows, if it has any; whether it has.
@@ -106,7 +119,10 @@ impl Rows {
     }
 
     fn record(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
-        let time = record.time;
+        let time = self.when(record);
+        if matches!(record.body, Body::Start { .. } | Body::End) {
+            self.settle_doubts(None, out);
+        }
         match &record.body {
             Body::Start { version, profile, machine, command } => {
                 self.start(time, (version, profile, machine), command, out);
@@ -177,11 +193,9 @@ impl Rows {
             }
             Body::Doubt { process, because } => {
                 self.totals.doubted += 1;
-                if self.budget.take(Class::Matter)
-                    && let Some(number) = self.meet(*process, time, Class::Matter, out)
-                {
-                    let because = self.people.row(*because);
-                    Row::new(out, &mut self.texts, 'B').number(number).optional(because).end();
+                self.doubts.push((*process, self.people.row(*because), time));
+                if self.doubts.len() > DOUBTS {
+                    self.settle_doubts(None, out);
                 }
             }
             Body::Debug { driver, text, .. } => {
@@ -191,8 +205,8 @@ impl Rows {
                     self.row(out, 'O', time).optional(process).optional(driver).text(text).end();
                 }
             }
-            Body::Finding(finding) => self.finding(record, finding, out),
-            Body::Stop(stop) => self.stop(record, stop, out),
+            Body::Finding(finding) => self.finding((record, time), finding, out),
+            Body::Stop(stop) => self.stop((record, time), stop, out),
             Body::Leak(leak) => self.leak(time, leak, out),
             Body::Difference { change, process, text } => {
                 self.totals.differences += 1;
@@ -299,6 +313,9 @@ impl Rows {
     fn event(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         let id = event.process();
         let kind = Kind::of(&event.kind);
+        let created =
+            matches!(event.kind, EventKind::ProcessCreate(_) | EventKind::ProcessClone(_)).then_some(id);
+        let doubted = self.settle_doubts(created, out);
         let written = match &event.kind {
             EventKind::ProcessPresent(process) => self.appear(event, process, Origin::Present, out),
             EventKind::ProcessClone(process) => self.appear(event, process, Origin::Cloned, out),
@@ -336,7 +353,45 @@ impl Rows {
                 row.text_or_null(remark(&remarks).as_deref()).end();
             }),
         };
-        self.now = Some(Now { kind, context: event.context, process: id, written });
+        if let Some(because) = doubted {
+            self.doubt(id, because, event.time, out);
+        }
+        self.now = Some(Now { time: event.time, kind, context: event.context, process: id, written });
+    }
+
+    /// Marks the processes of which it was said that they would not have happened, but for the one that is created now:
+    /// its cause is handed out.
+    fn settle_doubts(&mut self, created: Option<ProcessId>, out: &mut Vec<u8>) -> Option<Option<u64>> {
+        let mut doubted = None;
+        for (process, because, time) in std::mem::take(&mut self.doubts) {
+            if created == Some(process) {
+                doubted = Some(because);
+            } else {
+                self.doubt(process, because, time, out);
+            }
+        }
+        doubted
+    }
+
+    fn doubt(&mut self, id: ProcessId, because: Option<u64>, time: Time, out: &mut Vec<u8>) {
+        if let Some(number) = self.people.row(id)
+            && self.budget.take(Class::Process)
+        {
+            self.row(out, 'B', time).number(number).optional(because).end();
+        }
+    }
+
+    /// When what a record says was: while drivers are told of an event, it is the event's time, as a bench's clock stands
+    /// still or is ahead by then.
+    fn when(&self, record: &Record<'_>) -> Time {
+        let belongs = |now: &&Now| match &record.body {
+            Body::Verdict { process, .. }
+            | Body::Termination { process, .. }
+            | Body::Doubt { process, .. } => *process == now.process,
+            Body::Debug { .. } | Body::Finding(_) | Body::Stop(_) => now.context == record.context,
+            _ => false,
+        };
+        self.now.as_ref().filter(belongs).map_or(record.time, |now| now.time)
     }
 
     /// A row about something that happened in a process, where there is room.
@@ -393,6 +448,7 @@ impl Rows {
     /// Writes the row of a process that has none.
     fn admit(&mut self, id: ProcessId, out: &mut Vec<u8>) {
         let Some(waiting) = self.people.give_row(id) else { return };
+        let name = self.people.get(id).and_then(|person| person.name.clone());
         let Waiting { time, origin, process, parent } = *waiting;
         let origin = match origin {
             Origin::Created => 0,
@@ -412,6 +468,7 @@ impl Rows {
             .optional(parent)
             .number(process.parent.0)
             .number(process.creator.process.0)
+            .text_or_null(name.as_deref())
             .text_or_null(image)
             .text_or_null(process.command_line.as_deref())
             .text_or_null(remark(&remarks).as_deref())
@@ -427,12 +484,12 @@ impl Rows {
     }
 
     /// The row of the process a record is about that matters.
-    fn place(&mut self, record: &Record<'_>, out: &mut Vec<u8>) -> Option<u64> {
+    fn place(&mut self, (record, time): (&Record<'_>, Time), out: &mut Vec<u8>) -> Option<u64> {
         let process = self.subject(record.context)?;
         if self.people.get(process).is_none() && process == ProcessId::SYSTEM {
             return None;
         }
-        self.meet(process, record.time, Class::Matter, out)
+        self.meet(process, time, Class::Matter, out)
     }
 
     /// A process was refused or terminated.
@@ -452,7 +509,7 @@ impl Rows {
         self.people.leave(id);
     }
 
-    fn finding(&mut self, record: &Record<'_>, finding: &Finding<'_>, out: &mut Vec<u8>) {
+    fn finding(&mut self, (record, time): (&Record<'_>, Time), finding: &Finding<'_>, out: &mut Vec<u8>) {
         let driver = finding.driver.map(|driver| self.driver(driver, out));
         let severity = finding.severity.word();
         self.totals.finding(driver, short(&finding.rule), severity);
@@ -462,11 +519,11 @@ impl Rows {
         if !self.budget.take(Class::Matter) {
             return;
         }
-        let process = self.place(record, out);
+        let process = self.place((record, time), out);
         let bug_check = finding.bug_check.map(|(code, [a, b, c, d])| {
             format!("{}, parameters {a:#x}, {b:#x}, {c:#x}, {d:#x}", BugCheckCode(code))
         });
-        self.row(out, 'F', record.time)
+        self.row(out, 'F', time)
             .optional(process)
             .optional(driver)
             .text(&finding.rule)
@@ -477,7 +534,7 @@ impl Rows {
             .end();
     }
 
-    fn stop(&mut self, record: &Record<'_>, stop: &Stop<'_>, out: &mut Vec<u8>) {
+    fn stop(&mut self, (record, time): (&Record<'_>, Time), stop: &Stop<'_>, out: &mut Vec<u8>) {
         let driver = stop.driver.map(|driver| self.driver(driver, out));
         let title = match stop.kind {
             StopKind::BugCheck => BugCheckCode(stop.code).to_string(),
@@ -489,11 +546,11 @@ impl Rows {
         if !self.budget.take(Class::Matter) {
             return;
         }
-        let process = self.place(record, out);
+        let process = self.place((record, time), out);
         let with_parameters = stop.kind == StopKind::BugCheck || stop.code != 0;
         let parameters = stop.parameters.iter().zip(words::bug_check_parameters(stop.code));
         let parameters = parameters.map(|(value, meaning)| format!("{value:#018x}  {meaning}"));
-        self.row(out, 'S', record.time)
+        self.row(out, 'S', time)
             .optional(process)
             .optional(driver)
             .text(&title)
@@ -508,11 +565,10 @@ impl Rows {
         let driver = self.driver(leak.driver, out);
         let (one, several) = words::leak_words(leak.kind);
         let word = if leak.count == 1 { one } else { several };
-        let bytes = if leak.bytes == 0 { String::new() } else { format!(", {} bytes", leak.bytes) };
-        let what = format!("{} {word}: {}{bytes}", leak.count, leak.what);
-        self.tell(|rows| format!("{} left {what}", rows.name(Some(driver))));
+        self.tell(|rows| format!("{} left {} {word}: {}", rows.name(Some(driver)), leak.count, leak.what));
         if self.budget.take(Class::Matter) {
-            self.row(out, 'L', time).number(driver).text(&what).end();
+            let row = self.row(out, 'L', time).number(driver).text(one).text(several).text(&leak.what);
+            row.number(leak.count).number(leak.bytes).end();
         }
     }
 

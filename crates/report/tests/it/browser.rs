@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use event::*;
 use report::{Html, Sink as _, html};
 
 use crate::crowd::crowd;
@@ -140,6 +141,66 @@ fn a_hundred_thousand_events_open_and_are_used_by_keyboard() {
         assert_eq!(says(what), "true", "{what}");
     }
     assert!(says("found").contains(" of "));
+}
+
+/// A process that is created, in a record.
+fn creation(time: i64, id: u32, parent: u32, name: &str) -> Record<'static> {
+    let image = Some(Name::from_nt(name).into_owned());
+    let process = Process { process: ProcessId(id), parent: ProcessId(parent), image, ..Process::default() };
+    let (context, kind) = (ClientId::default(), EventKind::ProcessCreate(process));
+    let event = Event { time: Time(time), context, kind, conditions: Conditions::default() };
+    Record { time: Time(time), context, body: Body::Event(event) }
+}
+
+fn written(records: impl IntoIterator<Item = Record<'static>>) -> String {
+    let mut out = Vec::new();
+    let mut sink = Html::new("test", &mut out, html::Options::default());
+    records.into_iter().for_each(|record| sink.record(&record).unwrap());
+    sink.finish().unwrap();
+    drop(sink);
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn trees_of_any_shape_open() {
+    let Some(browser) = browser() else {
+        eprintln!("skipped: no chromium, chromium-browser or google-chrome on PATH");
+        return;
+    };
+    const DAY: i64 = 864_000_000_000;
+    let hostile =
+        "</script><script>document.documentElement.dataset.ran=1</script><!--<img src=x onerror=y>\u{202e}\0";
+    let cut = page(3_000);
+    let cut = &cut[..cut.rfind("[\"X\"").unwrap() + 9];
+    let pages = [
+        ("nothing", written([]), "No process was recorded."),
+        ("one process, no time", written([creation(1, 8, 4, "a.exe")]), "aria-setsize=\"1\""),
+        (
+            "all roots",
+            written((0..100_000).map(|n| creation(n.into(), 8 + n * 4, 0, "a.exe"))),
+            "aria-setsize=\"100000\"",
+        ),
+        (
+            "three days, ten thousand deep",
+            written(
+                (0..10_000).map(|n| creation(DAY * 3 / 10_000 * i64::from(n), 8 + n * 4, 4 + n * 4, "a.exe")),
+            ),
+            "aria-level=\"20\"",
+        ),
+        ("hostile", written([creation(1, 8, 4, hostile)]), "onerror=y&gt;\\u{202e}\\x00"),
+        ("cut short", cut.to_owned(), "This page was cut short"),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("page.html");
+    for (what, page, shown) in pages {
+        fs::write(&file, page).unwrap();
+        let (document, console) = opened(&browser, folder.path(), &file, "1280,900");
+        assert_eq!(console, "", "{what}");
+        assert!(value(&document, "data-ready").is_some(), "{what}");
+        let (_, body) = document.split_once("<body").unwrap();
+        assert!(body.contains(shown), "{what}");
+        assert!(!document.contains("data-ran") && !document.contains("<img"), "{what}");
+    }
 }
 
 #[test]

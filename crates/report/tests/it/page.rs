@@ -163,13 +163,25 @@ fn machines_share_no_processes_and_a_driver_is_one_driver() {
 
 #[test]
 fn what_would_not_have_happened_is_marked_with_its_cause() {
-    let because = ProcessId(8);
-    let doubt = |id| at(4, Body::Doubt { process: ProcessId(id), because });
-    let page = page(&[creation(1, 8, 4), refusal(2, 8), doubt(8), creation(3, 12, 8), doubt(12)]);
+    let doubt = |id| at(4, Body::Doubt { process: ProcessId(id), because: ProcessId(8) });
+    // Of a child it is said before it is created, also where its id was another's.
+    let records = [
+        creation(1, 12, 4),
+        exit(1, 12),
+        creation(1, 8, 4),
+        refusal(9, 8),
+        doubt(8),
+        doubt(12),
+        creation(3, 12, 8),
+        doubt(12),
+        at(5, Body::End),
+    ];
+    let page = page(&records);
     let rows = rows(&page);
-    let marks: Vec<_> = of_kind(&rows, "B").iter().map(|row| (row[1].clone(), row[2].clone())).collect();
-    assert_eq!(marks, [(0.into(), 0.into()), (1.into(), 0.into())]);
-    assert_eq!(totals(&page)["numbers"]["doubted"], 2);
+    let marks: Vec<_> = of_kind(&rows, "B").iter().map(|row| (row[2].clone(), row[3].clone())).collect();
+    assert_eq!(marks, [(1.into(), 1.into()), (2.into(), 1.into()), (2.into(), 1.into())]);
+    assert_eq!(of_kind(&rows, "V")[0][1], 0, "a refusal is when the process would have been created");
+    assert_eq!(totals(&page)["numbers"]["doubted"], 3);
 }
 
 #[test]
@@ -241,7 +253,7 @@ proptest! {
                 "X" | "T" | "Q" | "I" => (&[2], &[]),
                 "V" | "K" => (&[2], &[4]),
                 "O" | "F" | "S" => (&[2], &[3]),
-                "B" => (&[1, 2], &[]),
+                "B" => (&[2, 3], &[]),
                 "M" => (&[2], &[]),
                 "N" => (&[], &[1]),
                 "E" | "U" | "G" | "L" => (&[], &[2]),
