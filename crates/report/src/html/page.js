@@ -624,7 +624,7 @@
       case 'F': said.push(make('span', it[5] ? 'bad' : 'warn', `${it[4]} `), name(it[6])); break;
       case 'S': said.push(make('span', 'bad', `STOP ${it[4]} `), name(it[5])); break;
     }
-    return make('li', '', when, make('div', '', ...said, calls(it)));
+    return make('li', sought !== '' && holds(it, sought) ? 'hit' : '', when, make('div', '', ...said, calls(it)));
   }
 
   function detail() {
@@ -647,7 +647,7 @@
     pair(['Created', 'Present since', 'Cloned', 'First heard of'][node.origin], moment(node.run, node.from, true));
     if (node.became) pair('Became', goto(node.became));
     else if (node.to !== null) {
-      pair('Exited', moment(node.run, node.to, true), make('span', 'soft', ` after ${span(node.to - node.from)}`));
+      pair('Exited', moment(node.run, node.to, true), node.to < node.from ? null : make('span', 'soft', ` after ${span(node.to - node.from)}`));
       if (node.status !== null) pair('Exit status', node.status);
     } else if (!node.refused) pair('Exited', make('span', 'soft', 'not while this was recorded'));
     if (node.level > 16) pair('Level', number(node.level));
@@ -746,6 +746,11 @@
   let found = [];        // the same in the order of the tree
   let sought = '';
 
+  /** Whether a text of a row, or a line of one, has what is sought. */
+  function holds(it, query, says = text => text.toLowerCase().includes(query)) {
+    return it.some((cell, at) => at > 0 && (typeof cell === 'string' ? says(cell) : Array.isArray(cell) && cell.some(line => typeof line === 'string' && says(line))));
+  }
+
   function search() {
     const query = $('query').value.trim().toLowerCase();
     sought = query;
@@ -757,11 +762,11 @@
         if (yes === undefined) { yes = text.toLowerCase().includes(query); seen.set(text, yes); }
         return yes;
       };
-      const holds = it => it.some((cell, at) => at > 0 && (typeof cell === 'string' ? says(cell) : Array.isArray(cell) && cell.some(says)));
+      const holdsIt = it => holds(it, query, says);
       const digits = /^\d+$/.test(query);
       for (const process of processes) {
-        if (says(process.label) || digits && String(process.pid) === query || process.rows.some(it => holds(it)
-          || digits && (it[0] === 'T' || it[0] === 'Q') && String(it[3]) === query || it.calls?.some(holds))
+        if (says(process.label) || digits && String(process.pid) === query || process.rows.some(it => holdsIt(it)
+          || digits && (it[0] === 'T' || it[0] === 'Q') && String(it[3]) === query || it.calls?.some(holdsIt))
           || [...process.by].some(driver => says(driver.name))) hits.add(process.n);
       }
     }
@@ -1024,7 +1029,7 @@
     const out = left ? [[left.processes, 'of processes'], [left.images, 'of images'], [left.threads, 'of threads'], [left.lines, 'of lines and notes'], [left.matters, 'of what matters']].filter(([value]) => value > 0) : [];
     if (out.length > 0) {
       const all = out.reduce((sum, [value]) => sum + value, 0);
-      part.append(make('h2', '', 'Left out'), make('p', '', `${count(all, 'row', 'rows')} had no room on this page: ${out.map(([value, what]) => `${number(value)} ${what}`).join(', ')}. All counts above are of the whole run; the lines of --format ndjson hold everything.`));
+      part.append(make('h2', '', 'Left out'), make('p', '', `${count(all, 'row', 'rows')} had no room on this page: ${out.map(([value, what]) => `${number(value)} ${what}`).join(', ')}. All counts above are of the whole run; --format ndjson holds everything.`));
     }
     if (remarks.length > 0) {
       const list = long(make('ol', 'log'), remarks, 100, it => {

@@ -64,8 +64,6 @@ pub(super) struct Totals {
     pub(super) doubted: u64,
     pub(super) differences: u64,
     pub(super) stops: u64,
-    pub(super) runs: u64,
-    pub(super) ended: u64,
     calls: BTreeMap<(u64, Kind), (Histogram, u64)>,
     /// What a bench counted itself in this run, by driver and family.
     told: BTreeMap<(DriverId, Family), (u64, Timing)>,
@@ -78,19 +76,15 @@ pub(super) struct Totals {
 /// The numbers as the page's script reads them.
 #[derive(Serialize)]
 pub(super) struct Numbers<'a> {
-    pub(super) runs: u64,
-    pub(super) ended: u64,
     pub(super) created: u64,
     pub(super) present: u64,
     pub(super) cloned: u64,
     pub(super) unseen: u64,
-    pub(super) exited: u64,
     pub(super) refused: u64,
     pub(super) doubted: u64,
     pub(super) differences: u64,
     pub(super) threads: u64,
     pub(super) images: u64,
-    pub(super) lines: u64,
     pub(super) errors: u64,
     pub(super) warnings: u64,
     pub(super) leaks: u64,
@@ -107,12 +101,7 @@ impl Totals {
     /// Takes a record.
     pub(super) fn add(&mut self, record: &Record<'_>) {
         self.summary.add(record);
-        match &record.body {
-            Body::Start { .. } => self.runs += 1,
-            Body::End => self.ended += 1,
-            Body::Stop(_) => self.stops += 1,
-            _ => {}
-        }
+        self.stops += u64::from(matches!(record.body, Body::Stop(_)));
     }
 
     /// A routine was called.
@@ -170,19 +159,15 @@ impl Totals {
             .iter()
             .map(|((rule, severity, driver), &count)| (rule.as_str(), *severity, *driver, count));
         Numbers {
-            runs: self.runs,
-            ended: self.ended,
             created: all.processes_created,
             present: all.processes_present,
             cloned: all.processes_cloned,
             unseen: self.unseen,
-            exited: all.processes_exited,
             refused: all.processes_refused,
             doubted: self.doubted,
             differences: self.differences,
             threads: all.threads_created,
             images: all.images,
-            lines: all.debug_lines,
             errors: all.errors,
             warnings: all.warnings,
             leaks: all.leaks,
