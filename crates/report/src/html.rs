@@ -1,11 +1,11 @@
 //! One page for a browser: the process tree over time, and before it what went wrong.
 //!
 //! ```text
-//!   Record ──▶ rows.rs ──▶ cells.rs    a row of JSON each; a text that comes again is a number
+//!   Record ──▶ rows.rs, rows/ ──▶ cells.rs    a row of JSON each; a text that comes again is a number
 //!                 │ people.rs          which process an id means
 //!                 │ budget.rs          what there is room for
 //!                 └ totals.rs          the numbers
-//!   page.rs    the page around the rows: page.html, page.css and page.js, which draws it all
+//!   page.rs    the page around the rows; page/ holds its text, its style and its script, which draws it all
 //! ```
 //!
 //! It is written as records come, so that a page which was cut short opens as well, and holds only processes that
@@ -103,13 +103,15 @@ impl<W: Write> Sink for Html<W> {
         }
         let mut rows = std::mem::take(&mut self.scratch);
         rows.clear();
-        if self.rows.add(record, &mut rows) {
+        self.rows.add(record, &mut rows);
+        if !rows.is_empty() {
             self.begin_block();
             self.output.pending().extend_from_slice(&rows);
             self.block = self.block.map(|bytes| bytes + rows.len());
         }
+        let lines = rows.iter().filter(|&&byte| byte == b'\n').count() as u64;
         self.scratch = rows;
-        self.output.commit(1, words::is_urgent(&record.body))
+        self.output.commit(lines, words::is_urgent(&record.body))
     }
 
     fn flush(&mut self) -> Result<(), SinkError> {

@@ -10,9 +10,22 @@ use sha2::{Digest as _, Sha256};
 use super::rows::Rows;
 use crate::escape::show;
 
-const PAGE: &str = include_str!("page.html");
-const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
+const PAGE: &str = include_str!("page/page.html");
+const STYLE: &str = include_str!("page/page.css");
+/// One script of several files, which see each other's names and leave none behind.
+const SCRIPT: &str = concat!(
+    "(() => {\n'use strict';\n",
+    include_str!("page/words.js"),
+    include_str!("page/read.js"),
+    include_str!("page/tree.js"),
+    include_str!("page/bars.js"),
+    include_str!("page/axis.js"),
+    include_str!("page/details.js"),
+    include_str!("page/search.js"),
+    include_str!("page/parts.js"),
+    include_str!("page/keys.js"),
+    "})();\n"
+);
 
 /// Where the rows go.
 const ROWS: &str = "<!-- rows -->\n";

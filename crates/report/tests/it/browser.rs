@@ -57,6 +57,7 @@ document.addEventListener('DOMContentLoaded', () => setTimeout(() => {
 ";
 
 /// A browser, if there is one; says so if not.
+#[expect(clippy::print_stderr, reason = "a test that did not run must be seen")]
 fn browser() -> Option<PathBuf> {
     let names = ["chromium", "chromium-browser", "google-chrome"];
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -119,7 +120,6 @@ fn a_hundred_thousand_events_open_and_are_used_by_keyboard() {
     assert_eq!(console, "");
     let ready: u64 =
         value(&document, "data-ready").expect("the script ran under its policy").parse().unwrap();
-    println!("{} bytes, ready after {ready} ms", text.len());
     assert!(ready < 10_000, "{ready} ms");
     assert!(document.contains("role=\"treeitem\""));
 
@@ -129,7 +129,6 @@ fn a_hundred_thousand_events_open_and_are_used_by_keyboard() {
     assert_eq!(value(&document, "data-error"), None);
     let (_, visit) = document.split_once("<pre id=\"visit\">").expect("the visit came to its end");
     let visit: Vec<_> = visit.split("</pre>").next().unwrap().lines().collect();
-    println!("{visit:#?}");
     let says = |what: &str| visit.iter().find_map(|line| line.strip_prefix(what)).unwrap().trim();
     let rows: usize = says("rows").parse().unwrap();
     assert!((10..120).contains(&rows), "only what can be seen is in the document: {rows}");

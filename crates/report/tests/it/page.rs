@@ -4,7 +4,7 @@ use event::*;
 use nt_abi::{STATUS_ACCESS_DENIED, STATUS_SUCCESS};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use report::{Html, Sink as _, html};
+use report::{Html, Pace, Sink as _, html};
 use serde_json::Value;
 
 use crate::arbitrary::record;
@@ -216,6 +216,24 @@ fn a_page_that_was_cut_short_holds_whole_rows() {
     assert!(!page.contains("id=\"totals\""));
     assert!(page.ends_with("]\n"));
     assert!(of_kind(&rows(&page), "P").len() > 3);
+}
+
+#[test]
+fn a_writer_that_fails_is_told_of_once() {
+    struct Full;
+    impl std::io::Write for Full {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::StorageFull.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut sink =
+        Html::new("a full disk", Full, html::Options { pace: Pace::EveryRecord, ..Default::default() });
+    let results: Vec<_> = story().iter().map(|record| sink.record(record)).collect();
+    assert!(results[0].as_ref().unwrap_err().to_string().contains("a full disk"));
+    assert!(results[1..].iter().all(Result::is_ok) && sink.finish().is_ok());
 }
 
 #[test]
