@@ -1,5 +1,7 @@
-/* Has no DriverUnload, so that it cannot be unloaded, and prints which processes it is told of. */
+/* Has no DriverUnload, so that it cannot be unloaded, keeps 48 bytes of paged pool, and prints which processes it is told of. */
 #include "common.h"
+
+#define TAG 0x79617453 /* Stay */
 
 static VOID NTAPI OnProcess(HANDLE ParentId, HANDLE ProcessId, BOOLEAN Create)
 {
@@ -11,5 +13,7 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
 {
     UNREFERENCED_PARAMETER(DriverObject);
     UNREFERENCED_PARAMETER(RegistryPath);
+    if (ExAllocatePoolWithTag(PagedPool, 48, TAG) == NULL)
+        return STATUS_INSUFFICIENT_RESOURCES;
     return PsSetCreateProcessNotifyRoutine(OnProcess, FALSE);
 }

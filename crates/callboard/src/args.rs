@@ -52,7 +52,9 @@ Examples:
   callboard run my-driver.sys --format ndjson -o run.ndjson -- make -j2
       your driver, and every record to a file
   callboard run a.sys b.sys --set b:Mode:dword=1 -- ls
-      two drivers; a REG_DWORD in the Parameters key of the second";
+      two drivers; a REG_DWORD in the Parameters key of the second
+  callboard run my-driver.sys --report sarif --report junit=results.xml --fail-on-findings -- make check
+      for a build server: findings, and each rule as a test";
 
 /// Runs unmodified Windows x64 kernel drivers on Linux and delivers process, thread and image notifications to them.
 ///
@@ -280,6 +282,14 @@ pub(crate) struct OutputArguments {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
+    /// Write a report too, when all is over (docs/reports.md); may be given several times
+    ///
+    /// FORMAT is sarif (findings for editors and build servers), junit (each driver and rule as a test) or perfetto (a
+    /// time line for ui.perfetto.dev). Without FILE it is callboard.sarif, callboard.junit.xml or callboard.perfetto.json
+    /// in the current directory; `-` is the standard output.
+    #[arg(long = "report", value_name = "FORMAT[=FILE]", value_parser = report)]
+    pub(crate) reports: Vec<Report>,
+
     /// Show only refusals, findings, stops and failures
     #[arg(short, long, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
@@ -306,6 +316,31 @@ pub(crate) enum Format {
     Human,
     /// One JSON object a line (docs/ndjson.md)
     Ndjson,
+}
+
+/// A report that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(crate) format: ReportFormat,
+    /// Where to; `-` is the standard output.
+    pub(crate) file: PathBuf,
+}
+
+/// What a report is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReportFormat {
+    Sarif,
+    Junit,
+    Perfetto,
+}
+
+impl ReportFormat {
+    /// Each with its name, and the name of its file unless another is given.
+    const ALL: &[(Self, &str, &str)] = &[
+        (Self::Sarif, "sarif", "callboard.sarif"),
+        (Self::Junit, "junit", "callboard.junit.xml"),
+        (Self::Perfetto, "perfetto", "callboard.perfetto.json"),
+    ];
 }
 
 /// How pool memory is given out.
@@ -349,6 +384,18 @@ fn choice(text: &str) -> Result<Chosen, String> {
     let (name, value) = text.split_once('=').ok_or("it is written NAME=VALUE")?;
     kernel::Choices::default().set(name, value).map_err(|error| error.to_string())?;
     Ok((name.to_owned(), value.to_owned()))
+}
+
+fn report(text: &str) -> Result<Report, String> {
+    let (word, file) = text.split_once('=').map_or((text, None), |(word, file)| (word, Some(file)));
+    let Some(&(format, _, usual)) = ReportFormat::ALL.iter().find(|(_, name, _)| *name == word) else {
+        let names: Vec<_> = ReportFormat::ALL.iter().map(|(_, name, _)| *name).collect();
+        return Err(format!("there is no such report; there are {}", names.join(", ")));
+    };
+    match file {
+        Some("") => Err(format!("it has no file: write {word}=FILE, or {word} for {usual}")),
+        file => Ok(Report { format, file: file.unwrap_or(usual).into() }),
+    }
 }
 
 fn seed(text: &str) -> Result<u64, String> {

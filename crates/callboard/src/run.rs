@@ -26,6 +26,7 @@ pub(crate) fn run(run: &Run) -> Outcome {
     check_settings(&run.bench, &drivers.iter().collect::<Vec<_>>())?;
     let mut summary = Summary::new();
     let mut outputs = sinks::sinks(&run.output, Stream::Live)?;
+    outputs.push(sinks::reports(&run.output)?);
     outputs.push(&mut summary);
     let mut sink = Symbolise::new(outputs);
     let mut options = options(&run.bench)?;

@@ -1,15 +1,16 @@
 //! Where the records of a run go.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 
 use callboard::exit;
 use callboard::report::human::{Human, Verbosity};
-use callboard::report::{Fanout, LineFile, Pace, human, ndjson};
+use callboard::report::{Fanout, Junit, LineFile, Pace, Perfetto, Rule, Sarif, human, ndjson};
+use kernel::rule::RULES;
 
 use crate::Failure;
-use crate::args::{Format, OutputArguments};
+use crate::args::{Format, OutputArguments, Report, ReportFormat};
 
 /// Where records come from, and so where they go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +21,12 @@ pub(crate) enum Stream {
     Replay,
 }
 
-/// The sinks that a command asks for.
+/// The standard output, as a file is named.
+const STDOUT: &str = "-";
+
+/// The sinks that a command asks for, without its reports.
 pub(crate) fn sinks(arguments: &OutputArguments, stream: Stream) -> Result<Fanout<'static>, Failure> {
+    check_places(arguments, stream)?;
     let verbosity = match (arguments.quiet, arguments.verbose) {
         (true, _) => Verbosity::Quiet,
         (_, 0) => Verbosity::Normal,
@@ -46,7 +51,7 @@ pub(crate) fn sinks(arguments: &OutputArguments, stream: Stream) -> Result<Fanou
             }
             Format::Ndjson => sinks.push(ndjson::Ndjson::new("the standard output", io::stdout(), lines)),
         },
-        (Some(path), _) if path == Path::new("-") => match format(arguments) {
+        (Some(path), _) if path == Path::new(STDOUT) => match format(arguments) {
             Format::Human => {
                 let options =
                     human::Options { verbosity, ascii: arguments.ascii, ..human::Options::default() };
@@ -55,9 +60,7 @@ pub(crate) fn sinks(arguments: &OutputArguments, stream: Stream) -> Result<Fanou
             Format::Ndjson => sinks.push(ndjson::Ndjson::new("the standard output", io::stdout(), lines)),
         },
         (Some(path), _) => {
-            let file = LineFile::create(path).map_err(|error| {
-                Failure::new(exit::USAGE, format_args!("cannot create {}: {error}", path.display()))
-            })?;
+            let file = create(path)?;
             let name = path.display().to_string();
             match format(arguments) {
                 Format::Human => {
@@ -72,6 +75,68 @@ pub(crate) fn sinks(arguments: &OutputArguments, stream: Stream) -> Result<Fanou
         }
     }
     Ok(sinks)
+}
+
+/// The reports that a command asks for: each has a file, which is made now, or the standard output.
+pub(crate) fn reports(arguments: &OutputArguments) -> Result<Fanout<'static>, Failure> {
+    let mut sinks = Fanout::new();
+    for Report { format, file } in &arguments.reports {
+        let (name, out): (_, Box<dyn Write + Send>) = if file == Path::new(STDOUT) {
+            ("the standard output".to_owned(), Box::new(io::stdout()))
+        } else {
+            (file.display().to_string(), Box::new(create(file)?))
+        };
+        match format {
+            ReportFormat::Sarif => sinks.push(Sarif::new(name, out, rules())),
+            ReportFormat::Junit => sinks.push(Junit::new(name, out, rules())),
+            ReportFormat::Perfetto => sinks.push(Perfetto::new(name, out)),
+        }
+    }
+    Ok(sinks)
+}
+
+/// The catalogue, as reports explain it.
+fn rules() -> Vec<Rule> {
+    let explained = |rule: &&kernel::rule::Rule| Rule {
+        id: rule.id,
+        severity: rule.severity,
+        title: rule.title,
+        page: rule.page,
+    };
+    RULES.iter().map(explained).collect()
+}
+
+fn create(path: &Path) -> Result<LineFile, Failure> {
+    LineFile::create(path)
+        .map_err(|error| Failure::new(exit::USAGE, format_args!("cannot create {}: {error}", path.display())))
+}
+
+/// No two outputs are written to one place: neither could be read.
+fn check_places(arguments: &OutputArguments, stream: Stream) -> Result<(), Failure> {
+    let records = match (&arguments.output, stream) {
+        (None, Stream::Replay) => Some(Path::new(STDOUT)),
+        (None, Stream::Live) => None,
+        (Some(path), _) => Some(path.as_path()),
+    };
+    let reports: Vec<_> = arguments.reports.iter().map(|report| report.file.as_path()).collect();
+    for (index, &file) in reports.iter().enumerate() {
+        let other = if records == Some(file) {
+            "the records"
+        } else if reports.iter().take(index).any(|&earlier| earlier == file) {
+            "another report"
+        } else {
+            continue;
+        };
+        let message = if file == Path::new(STDOUT) {
+            format!(
+                "--report and {other} both want the standard output: give one of them a file (records: -o FILE)"
+            )
+        } else {
+            format!("--report and {other} both want {}: give one of them another file", file.display())
+        };
+        return Err(Failure::new(exit::USAGE, message));
+    }
+    Ok(())
 }
 
 /// The format that was asked for, or that the file's name asks for.

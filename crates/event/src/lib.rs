@@ -28,7 +28,7 @@ pub use event::{
 pub use ids::{ClientId, DriverId, ProcessId, ThreadId};
 pub use name::Name;
 pub use record::{
-    Body, Change, Family, Finding, Flavour, Frame, Leak, LeakKind, Level, Notification, Record, Registers,
-    Severity, Stop, StopKind, Timing,
+    Body, Change, Family, Finding, Flavour, Frame, Leak, LeakKind, Level, Notification, PoolPeak, PoolUsage,
+    Record, Registers, Severity, Stop, StopKind, Timing,
 };
 pub use time::Time;

@@ -59,6 +59,7 @@ impl Body<'_> {
             Self::Note { level, text: note } => Body::Note { level, text: text(note) },
             Self::CommandExit { code, signal } => Body::CommandExit { code, signal },
             Self::Timing(timing) => Body::Timing(timing),
+            Self::PoolUsage(usage) => Body::PoolUsage(usage),
             Self::End => Body::End,
         }
     }

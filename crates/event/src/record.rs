@@ -152,6 +152,8 @@ pub enum Body<'a> {
     },
     /// The time a routine took, summed over a run.
     Timing(Timing),
+    /// What a driver took of pool while it was loaded; told when it is freed, or at the end where it stays.
+    PoolUsage(PoolUsage),
     /// The last record of a run.
     End,
 }
@@ -236,6 +238,26 @@ pub struct Timing {
     pub total: u64,
     /// Nanoseconds in the longest.
     pub longest: u64,
+}
+
+/// What a driver took of pool while it was loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolUsage {
+    /// The driver.
+    pub driver: DriverId,
+    /// Of paged pool.
+    pub paged: PoolPeak,
+    /// Of nonpaged pool.
+    pub nonpaged: PoolPeak,
+}
+
+/// The high-water mark of a pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolPeak {
+    /// How many allocations there were in all.
+    pub allocations: u64,
+    /// How many bytes were allocated at the same time, at most.
+    pub peak: u64,
 }
 
 /// How bad a finding is.

@@ -130,7 +130,7 @@ impl<W: Write> Sink for Human<W> {
         // Where the command could not even be started there is nothing to sum up.
         let ran = !self.commanded || self.summary.command.is_some() || self.summary.has_events();
         if ran && !self.finished && !self.output.is_closed() && self.options.verbosity > Verbosity::Quiet {
-            closing::show(&mut self.paper, &self.summary);
+            closing::show(&mut self.paper, &self.summary, self.options.verbosity);
         }
         self.finished = true;
         self.commit(true)

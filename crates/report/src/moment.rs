@@ -33,12 +33,27 @@ impl fmt::Display for Rfc3339 {
     }
 }
 
+/// Whether RFC 3339 has room for its year, so that others can read it.
+pub(crate) fn has_four_digits(Time(ticks): Time) -> bool {
+    // 1 January 0000 and 1 January 10000.
+    let (first, end) = (-584_754 * DAY, 3_067_671 * DAY);
+    (first..end).contains(&ticks)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn at_unix(seconds: i64) -> String {
         Rfc3339(Time::from_unix_nanos(seconds * 1_000_000_000 + 123_456_700)).to_string()
+    }
+
+    #[test]
+    fn years_of_four_digits_are_told_from_others() {
+        for time in [-584_754 * DAY, -584_754 * DAY - 1, 3_067_671 * DAY, 3_067_671 * DAY - 1, 0].map(Time) {
+            let written = Rfc3339(time).to_string();
+            assert_eq!(has_four_digits(time), written.find("-") == Some(4), "{written}");
+        }
     }
 
     #[test]

@@ -3,19 +3,15 @@
 //! `docs/ndjson.md` explains every type with an example and `docs/schema/record-v1.schema.json` says the
 //! same to machines. Fields and types may be added to version 1; what is there keeps its name and meaning.
 
-mod formatter;
 mod line;
 mod map;
 
 use std::io::Write;
 
-use event::Record;
-use serde::Serialize as _;
-
-use self::formatter::Harmless;
 use crate::names::Names;
 use crate::output::{Output, Pace};
-use crate::{Sink, SinkError, words};
+use crate::{Sink, SinkError, json, words};
+use event::Record;
 
 /// The schema that the first line names.
 pub const SCHEMA: &str = "callboard.record/1";
@@ -59,11 +55,7 @@ impl<W: Write> Sink for Ndjson<W> {
         self.begun = true;
         let line = map::line(record, &self.names, schema, self.options.live);
         let pending = self.output.pending();
-        let before = pending.len();
-        // Neither a map with other keys than strings nor a failing writer is in reach here; should it
-        // ever be, a line is missing and none is damaged.
-        if line.serialize(&mut serde_json::Serializer::with_formatter(&mut *pending, Harmless)).is_err() {
-            pending.truncate(before);
+        if !json::append(&line, pending) {
             return Ok(());
         }
         pending.push(b'\n');

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use event::{Body, DriverId, EventKind, Leak, Record, Severity, StopKind};
+use event::{Body, DriverId, EventKind, Leak, PoolUsage, Record, Severity, StopKind};
 use nt_abi::NTSTATUS;
 
 use crate::{Sink, SinkError, Tally};
@@ -65,6 +65,8 @@ pub struct Driver {
     pub failed_registrations: u64,
     /// Imports that nobody implements.
     pub missing: Missing,
+    /// What it took of pool, where it took any and that was told.
+    pub pool: Option<PoolUsage>,
 }
 
 /// Imports that nobody implements, as `module!name`.
@@ -124,6 +126,7 @@ impl Summary {
             Body::CommandExit { code, signal } => {
                 self.command = Some(Command { code: *code, signal: *signal })
             }
+            Body::PoolUsage(usage) => self.drivers.entry(usage.driver).or_default().pool = Some(*usage),
             Body::End => self.complete = true,
             Body::Start { .. }
             | Body::DriverUnload { .. }

@@ -1,8 +1,8 @@
 //! NT's and our own words for values, the same in every format.
 
 use event::{
-    Architecture, Body, Change, Conditions, Event, EventKind, Family, Flavour, LeakKind, Level, Mapping,
-    StopKind, Subsystem,
+    Architecture, Body, Change, Conditions, Event, EventKind, Family, Flavour, Leak, LeakKind, Level,
+    Mapping, StopKind, Subsystem,
 };
 use nt_abi::{BugCheckCode, NTSTATUS};
 
@@ -192,6 +192,14 @@ pub(crate) fn change(change: Change) -> &'static str {
     }
 }
 
+/// What was left behind, in words that are the same in every run.
+pub(crate) fn left_behind(leak: &Leak<'_>) -> String {
+    let (one, several) = leak_words(leak.kind);
+    let things = if leak.count == 1 { one } else { several };
+    let bytes = if leak.bytes == 0 { String::new() } else { format!(", {} bytes", leak.bytes) };
+    format!("{} {things}: {}{bytes}", leak.count, leak.what)
+}
+
 /// Whether a record must reach its reader at once, whatever the pace: it may be the last.
 pub(crate) fn is_urgent(body: &Body<'_>) -> bool {
     match body {
@@ -213,15 +221,7 @@ pub(crate) fn record_type(body: &Body<'_>) -> &'static str {
         Body::DriverStart { .. } => "driver_start",
         Body::DriverUnload { .. } => "driver_unload",
         Body::Registration { .. } => "registration",
-        Body::Event(event) => match event.kind {
-            EventKind::ProcessPresent(_) => "process_present",
-            EventKind::ProcessClone(_) => "process_clone",
-            EventKind::ProcessCreate(_) => "process_create",
-            EventKind::ProcessExit(_) => "process_exit",
-            EventKind::ThreadCreate(_) => "thread_create",
-            EventKind::ThreadExit(_) => "thread_exit",
-            EventKind::ImageLoad(_) => "image_load",
-        },
+        Body::Event(event) => event_type(&event.kind),
         Body::Notification(_) => "notification",
         Body::Verdict { .. } => "verdict",
         Body::Termination { .. } => "termination",
@@ -234,7 +234,21 @@ pub(crate) fn record_type(body: &Body<'_>) -> &'static str {
         Body::Note { .. } => "note",
         Body::CommandExit { .. } => "command_exit",
         Body::Timing(_) => "timing",
+        Body::PoolUsage(_) => "pool_usage",
         Body::End => "end",
+    }
+}
+
+/// The tag of a record of an event.
+pub(crate) fn event_type(kind: &EventKind<'_>) -> &'static str {
+    match kind {
+        EventKind::ProcessPresent(_) => "process_present",
+        EventKind::ProcessClone(_) => "process_clone",
+        EventKind::ProcessCreate(_) => "process_create",
+        EventKind::ProcessExit(_) => "process_exit",
+        EventKind::ThreadCreate(_) => "thread_create",
+        EventKind::ThreadExit(_) => "thread_exit",
+        EventKind::ImageLoad(_) => "image_load",
     }
 }
 

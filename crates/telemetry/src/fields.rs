@@ -74,6 +74,16 @@ impl<'a> Fields<'a> {
         self.slots[field as usize].is_some()
     }
 
+    /// The rank of the place that a field was taken from.
+    pub(crate) fn rank(&self, field: Field) -> Option<u8> {
+        self.slots[field as usize].as_ref().map(|(rank, _)| *rank)
+    }
+
+    /// Drops a field: what stands at its name is not what it is of.
+    pub(crate) fn drop(&mut self, field: Field) {
+        self.slots[field as usize] = None;
+    }
+
     fn value(&self, field: Field) -> Option<&Value<'a>> {
         self.slots[field as usize].as_ref().map(|(_, value)| value)
     }

@@ -43,7 +43,7 @@ pub(crate) fn tell(fields: &Fields<'_>, number: u64) -> Result<(Told, Log), Refu
 }
 
 /// By the provider; by the channel where there is none; by what only one of the two has where neither says it.
-fn log(fields: &Fields<'_>, id: i64) -> Option<Log> {
+pub(crate) fn log(fields: &Fields<'_>, id: i64) -> Option<Log> {
     let provider = fields.text(Field::Provider);
     let channel = fields.text(Field::Channel);
     let known =

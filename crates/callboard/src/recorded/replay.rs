@@ -35,7 +35,8 @@ pub(crate) fn replay(arguments: &Replay) -> Outcome {
     run::check_settings(&arguments.bench, &drivers.iter().chain(others).collect::<Vec<_>>())?;
     let files = Files::look(&arguments.recording.files)?;
     let records = sinks::sinks(&arguments.output, Stream::Replay)?;
-    let mut all = Fanout::new();
+    // Reports have the times that were measured.
+    let mut all = sinks::reports(&arguments.output)?;
     if arguments.timed {
         all.push(records);
     } else {

@@ -12,6 +12,7 @@
 //!   loads.rs     drivers that come and go          stack.rs   how much of it routines use
 //!   waits.rs     for other threads                 bugs.rs    known defects, under stress
 //!   termination.rs  processes that a driver ends   replay.rs  recordings
+//!   reports.rs   SARIF, JUnit and Perfetto
 //!   requirements.rs  what takes a defect, or somebody who interferes, to be seen
 //! ```
 
@@ -24,6 +25,7 @@ mod conformance;
 mod drivers;
 mod errors;
 mod hostile;
+mod kills;
 mod lifetimes;
 mod loads;
 mod other;
@@ -32,6 +34,7 @@ mod profiles;
 mod recordings;
 mod references;
 mod replay;
+mod reports;
 mod requirements;
 mod rule_pages;
 mod rules;

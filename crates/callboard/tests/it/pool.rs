@@ -1,8 +1,11 @@
 //! Pool memory used well and badly, in both kinds of pool.
 
+use bench::{Bench, Body, Profile, STATUS_SUCCESS};
+use callboard::host::Pool;
+use event::{PoolPeak, PoolUsage};
 use serde_json::Value;
 
-use crate::support::{Run, can_trace, driver, run_with};
+use crate::support::{Run, callboard, can_trace, driver, run_with};
 
 /// Runs the driver that misuses pool memory in a given way.
 fn misuse(pool: &str, mode: &str) -> Run {
@@ -170,6 +173,69 @@ fn l_17_a_driver_that_uses_pool_well_is_not_blamed() {
             "{pool}"
         );
     }
+}
+
+/// What a driver took of pool in the lives of `processes` processes, one after the other.
+fn taken(name: &str, pool: Pool, processes: u64) -> Option<PoolUsage> {
+    let mut bench = Bench::builder().profile(Profile::Win11_24H2).pool(pool).start().unwrap();
+    bench.load("pool", driver(name)).unwrap();
+    for _ in 0..processes {
+        let process = bench.process(r"C:\Windows\System32\whoami.exe").create().unwrap();
+        bench.exit_process(&process, STATUS_SUCCESS).unwrap();
+    }
+    bench.finish().unwrap();
+    let told: Vec<_> = bench
+        .records()
+        .iter()
+        .filter_map(|record| match &record.body {
+            Body::PoolUsage(usage) => Some(*usage),
+            _ => None,
+        })
+        .collect();
+    assert!(told.len() <= 1, "{told:#?}");
+    told.first().copied()
+}
+
+#[test]
+fn what_a_driver_takes_of_pool_is_told_when_it_goes() {
+    // What pool-good does for each creation: a block of each of these sizes in each pool, one at a time, and two objects.
+    let sizes: Vec<u64> = (1..64).chain((64..9000).step_by(509)).collect();
+    let (count, largest) = (sizes.len() as u64, sizes.last().copied().unwrap());
+    for pool in [Pool::Fast, Pool::Special] {
+        for processes in [1, 3] {
+            let usage = taken("rules/pool-good", pool, processes).unwrap();
+            let peak = |allocations, peak| PoolPeak { allocations: allocations * processes, peak };
+            assert_eq!((usage.paged, usage.nonpaged), (peak(count, largest), peak(count + 2, largest)));
+        }
+        // One block of 100 bytes, which stays until the end, and in one of them beyond it.
+        for name in ["rules/l-17-good", "rules/l-17-bad"] {
+            let usage = taken(name, pool, 5).unwrap();
+            let once = PoolPeak { allocations: 1, peak: 100 };
+            assert_eq!((usage.paged, usage.nonpaged), (PoolPeak::default(), once), "{name}");
+        }
+        // It cannot be unloaded.
+        let usage = taken("stays", pool, 1).unwrap();
+        assert_eq!(usage.paged, PoolPeak { allocations: 1, peak: 48 });
+        assert_eq!(taken("minimal", pool, 1), None);
+    }
+}
+
+#[test]
+fn what_a_driver_takes_of_pool_is_shown_when_more_is_asked_for() {
+    if !can_trace() {
+        return;
+    }
+    let run = run_with("rules/l-17-good", &["-v"], &["true"]);
+    let usage = run.one("pool_usage");
+    assert_eq!((&usage["nonpaged_allocations"], &usage["nonpaged_peak_bytes"]), (&1.into(), &100.into()));
+    let path = driver("rules/l-17-good");
+    let shown = |more: &[&str]| {
+        let output = callboard().arg("run").arg(&path).args(more).args(["--", "true"]).output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let line = "l-17-good 1 nonpaged allocation, 100 B at most";
+    assert!(shown(&["-v"]).contains(line), "{}", shown(&["-v"]));
+    assert!(!shown(&[]).contains("at most"), "{}", shown(&[]));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //!   pool.rs        the ledger of pool memory     pool_routines.rs  ExAllocatePool… and ExFreePool…
 //!   pool_fast.rs   memory by size                pool_special.rs   memory that ends at a guard
 //!   pool_site.rs   where a driver did something  pool_leaks.rs     what was not freed
-//!   pool_contents.rs  what must not be in freed memory
+//!   pool_meter.rs  how much drivers have         pool_contents.rs  what must not be in freed memory
 //!   fast_mutex.rs  fast and guarded mutexes      rundown.rs        rundown protection, push locks
 //!   resource.rs    executive resources           work.rs           work items
 //!   spinlock.rs    reader-writer spin locks      slist.rs          interlocked and lookaside lists
@@ -22,6 +22,7 @@ pub(crate) mod pool;
 mod pool_contents;
 mod pool_fast;
 mod pool_leaks;
+mod pool_meter;
 pub mod pool_routines;
 pub(crate) mod pool_site;
 pub(crate) mod pool_special;
@@ -38,6 +39,7 @@ pub mod work;
 use crate::Config;
 
 pub(crate) use low_pool::allocate;
+pub(crate) use pool_leaks::report_usage as report_pool_usage;
 pub(crate) use unload::report_leaks;
 
 /// What the executive keeps.

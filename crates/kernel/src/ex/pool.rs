@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use event::DriverId;
+use event::{DriverId, PoolUsage};
 
 use super::pool_fast::{Fast, Written};
+use super::pool_meter::AllMeters;
 use super::pool_site::Site;
 use super::pool_special::{Special, Touched};
 use crate::config;
@@ -110,6 +111,7 @@ pub(crate) struct Pool {
     shards: [Mutex<Shard>; SHARDS],
     fast: Fast,
     special: Option<Special>,
+    meters: AllMeters,
 }
 
 /// What a driver still has of one tag in one pool.
@@ -162,6 +164,7 @@ impl Pool {
         };
         let address = memory.as_ptr().expose_provenance();
         self.shard(address).live.insert(address, entry);
+        self.meters.add(&what);
         Some(memory)
     }
 
@@ -209,6 +212,7 @@ impl Pool {
         shard.live.remove(&address);
         shard.remember(Freed { address, what, allocated, freed });
         drop(shard);
+        self.meters.remove(&what);
         match special {
             Some(special) => _ = special.free(address, freed),
             // SAFETY: allocated by `fast` with this size, and no longer in the ledger, so freed once.
@@ -246,6 +250,11 @@ impl Pool {
             gone = exact.or_else(|| freed.next()).copied().or(gone);
         }
         gone.map(|it| tell(address, it.address, it.what, &it.allocated, Some(&it.freed)))
+    }
+
+    /// How much a driver had at most; `None` where it never allocated anything.
+    pub(crate) fn usage(&self, owner: DriverId) -> Option<PoolUsage> {
+        self.meters.usage(owner)
     }
 
     /// What a driver has allocated, by tag and pool.

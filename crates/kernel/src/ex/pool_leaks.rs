@@ -14,6 +14,7 @@ pub(crate) fn report(kernel: &Kernel, driver: DriverId) {
     if let Some(written) = kernel.ex.pool.find_written() {
         super::pool_routines::freed_memory_is_damaged(written);
     }
+    report_usage(kernel, driver);
     let mut owned = kernel.ex.pool.owned_by(driver);
     for (&(tag, kind), sum) in &owned {
         let pool = if kind == Kind::Paged { "paged" } else { "nonpaged" };
@@ -43,6 +44,13 @@ pub(crate) fn report(kernel: &Kernel, driver: DriverId) {
     let check = (0xC4, [0x62, name, 0, count]);
     let stack = largest.allocated.frames();
     kernel.finding_at(Some(driver), &rule::L_17, &message, Some(check), stack);
+}
+
+/// Records how much pool a driver took, where it took any.
+pub(crate) fn report_usage(kernel: &Kernel, driver: DriverId) {
+    if let Some(usage) = kernel.ex.pool.usage(driver) {
+        kernel.record(Body::PoolUsage(usage));
+    }
 }
 
 /// Names of images, which the system allocates for the driver: no leak of pool that Driver Verifier knows of, but one of

@@ -292,6 +292,9 @@ impl Kernel {
             let _ = self.unload_driver(id);
             super::settle(self);
         }
+        for driver in self.io.all().filter(|driver| driver.is_loaded()) {
+            crate::ex::report_pool_usage(self, driver.id);
+        }
         let still_used = self.io.all().filter(|driver| driver.usage.unload_pending.load(Ordering::Relaxed));
         for driver in still_used {
             let message = format!(

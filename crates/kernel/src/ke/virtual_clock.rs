@@ -25,6 +25,9 @@ use crate::{Clock, Kernel, kernel};
 
 /// How long the machine was up when a virtual clock starts: one minute, in nanoseconds.
 const UP: u64 = 60_000_000_000;
+/// How many steps the clock takes at most from one event to the next: more than a second's timer needs in a day. A recording
+/// may have a gap of any length, or a moment that is wrong by centuries.
+const AWAKE: u32 = 100_000;
 /// How long a request waits, on the real clock, for threads of drivers to come to rest before it answers.
 const REST: Duration = Duration::from_secs(1);
 
@@ -108,8 +111,13 @@ pub(crate) fn reading() -> Now {
         return machine::platform().now();
     }
     let system_time = NOW.load(Ordering::Acquire);
-    let since = u64::try_from(system_time - START.load(Ordering::Relaxed)).unwrap_or(0);
-    Now { system_time, monotonic: UP + since.saturating_mul(100) }
+    Now { system_time, monotonic: monotonic_at(system_time) }
+}
+
+/// How long the machine is up at a moment of the system time. It grows for 292 years.
+fn monotonic_at(system_time: i64) -> u64 {
+    let since = u64::try_from(system_time.saturating_sub(START.load(Ordering::Relaxed))).unwrap_or(0);
+    UP + since.saturating_mul(100).min(i64::MAX.unsigned_abs())
 }
 
 /// Lets some time pass, in units of 100 ns, as a busy processor does.
@@ -282,12 +290,22 @@ fn next(kernel: &Kernel) -> Option<u64> {
 }
 
 fn move_to(kernel: &'static Kernel, time: Time) {
-    let since = u64::try_from(time.0 - START.load(Ordering::Relaxed)).unwrap_or(0);
-    let until = UP + since.saturating_mul(100);
-    while step(kernel, until) {
+    let until = monotonic_at(time.0);
+    let mut steps = 0;
+    while steps < AWAKE && step(kernel, until) {
         activity::wait_until_alone(REST);
+        steps += 1;
     }
     NOW.fetch_max(time.0, Ordering::AcqRel);
+    if steps == AWAKE && next(kernel).is_some_and(|due| due <= until) {
+        let text = format!(
+            "after {AWAKE} expirations of timers between two events the machine slept until the second: what was due \
+             meanwhile expired once"
+        );
+        kernel.note(Level::Warning, &text);
+        step(kernel, until);
+        activity::wait_until_alone(REST);
+    }
 }
 
 /// Goes to the next moment at which something is due, if that is not after `until`, and sets off what is.
@@ -328,6 +346,28 @@ mod tests {
             assert_eq!(kernel.advance_clock(Time(2_000_000)), Time(2_000_000));
             assert_eq!(kernel.advance_clock(Time(1)), Time(2_000_000), "it never goes back");
             assert_eq!(reading().monotonic, UP + 100_000_000);
+        });
+        choose(Clock::Real);
+    }
+
+    #[test]
+    fn a_gap_of_centuries_is_slept_through_by_a_periodic_timer() {
+        let config = Config { clock: Clock::Virtual { start: Time(1_000_000) }, ..Config::default() };
+        with_kernel(config, |_, _| {
+            let mut timer = nt_abi::KTIMER::default();
+            let timer = &raw mut timer;
+            // SAFETY: it stays where it is until it is cancelled.
+            unsafe {
+                crate::ke::timer::KeInitializeTimer(timer);
+                crate::ke::timer::KeSetTimerEx(timer, -10_000, 1, std::ptr::null_mut());
+            }
+            let end = Time(1_000_000 + 8_000 * 365 * 24 * 3600 * 10_000_000);
+            assert_eq!(kernel().advance_clock(end), end);
+            let due = kernel().ke.timers.next_due().expect("it goes on");
+            let now = reading().monotonic;
+            assert!(due > now && due <= now + 1_000_000, "{due} is behind {now} by a period at most");
+            // SAFETY: as above.
+            unsafe { crate::ke::timer::KeCancelTimer(timer) };
         });
         choose(Clock::Real);
     }

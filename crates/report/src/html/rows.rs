@@ -231,6 +231,10 @@ impl Rows {
                 let driver = self.driver(timing.driver, out);
                 self.totals.told(driver, *timing);
             }
+            Body::PoolUsage(usage) => {
+                let driver = self.driver(usage.driver, out);
+                self.totals.pool(driver, usage);
+            }
             Body::End => {
                 self.totals.settle();
                 self.row(out, 'Z', time).end();

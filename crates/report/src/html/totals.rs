@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use event::{Body, DriverId, EventKind, Family, Record, Timing};
+use event::{Body, DriverId, EventKind, Family, PoolPeak, PoolUsage, Record, Timing};
 use serde::Serialize;
 
 use crate::{Histogram, Summary};
@@ -69,6 +69,8 @@ pub(super) struct Totals {
     told: BTreeMap<(DriverId, Family), (u64, Timing)>,
     /// Calls that were counted and not recorded one by one.
     uncounted: BTreeMap<(u64, Family), u64>,
+    /// Paged and nonpaged: allocations on all machines, bytes on the one where they were most.
+    pool: BTreeMap<u64, [PoolPeak; 2]>,
     refusals: BTreeMap<(DriverRow, String), u64>,
     rules: BTreeMap<(String, &'static str, DriverRow), u64>,
 }
@@ -93,6 +95,8 @@ pub(super) struct Numbers<'a> {
     /// Driver, kind, calls, and nanoseconds: in all, of half of them at most, of 99 of 100 at most, the longest.
     calls: Vec<(u64, Kind, u64, u64, u64, u64, u64)>,
     uncounted: Vec<(u64, &'static str, u64)>,
+    /// Driver, which pool, allocations, bytes at most.
+    pool: Vec<(u64, &'static str, u64, u64)>,
     pub(super) refusals: Vec<(DriverRow, &'a str, u64)>,
     pub(super) rules: Vec<(&'a str, &'static str, DriverRow, u64)>,
 }
@@ -114,6 +118,15 @@ impl Totals {
     /// A bench says what it counted.
     pub(super) fn told(&mut self, driver: u64, timing: Timing) {
         self.told.insert((timing.driver, timing.family), (driver, timing));
+    }
+
+    /// A bench says what a driver took of pool.
+    pub(super) fn pool(&mut self, driver: u64, usage: &PoolUsage) {
+        let most = self.pool.entry(driver).or_default();
+        for (most, now) in most.iter_mut().zip([usage.paged, usage.nonpaged]) {
+            most.allocations = most.allocations.saturating_add(now.allocations);
+            most.peak = most.peak.max(now.peak);
+        }
     }
 
     /// A driver refused a process.
@@ -152,6 +165,10 @@ impl Totals {
             let more = calls.saturating_sub(self.recorded(driver, family));
             (more > 0).then(|| (driver, crate::words::family(family), more))
         });
+        let pool = self.pool.iter().flat_map(|(&driver, most)| {
+            let named = ["paged", "nonpaged"].into_iter().zip(most);
+            named.map(move |(name, most)| (driver, name, most.allocations, most.peak))
+        });
         let refusals =
             self.refusals.iter().map(|((driver, status), &count)| (*driver, status.as_str(), count));
         let rules = self
@@ -175,6 +192,7 @@ impl Totals {
             events: processes + all.threads_created + all.threads_exited + all.images,
             calls: calls.collect(),
             uncounted: uncounted.collect(),
+            pool: pool.filter(|pool| pool.2 > 0).collect(),
             refusals: refusals.collect(),
             rules: rules.collect(),
         }
@@ -221,6 +239,16 @@ mod tests {
         totals.told(3, timing);
         totals.settle();
         assert_eq!(totals.numbers().uncounted, [(3, "process", 10)]);
+    }
+
+    #[test]
+    fn pool_is_that_of_the_machine_where_it_was_most() {
+        let mut totals = Totals::default();
+        for peak in [10, 30, 20] {
+            let paged = PoolPeak { allocations: 2, peak };
+            totals.pool(1, &PoolUsage { driver: DriverId(0), paged, nonpaged: PoolPeak::default() });
+        }
+        assert_eq!(totals.numbers().pool, [(1, "paged", 6, 30)]);
     }
 
     #[test]

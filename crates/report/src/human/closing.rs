@@ -5,9 +5,10 @@ use event::{DriverId, Timing};
 
 use nt_abi::BugCheckCode;
 
+use super::Verbosity;
 use super::palette::{BAD, DRIVER, FAINT, GOOD, PLAIN, STRONG, WARN};
 use super::paper::{BLOCK, Paper};
-use super::quantity::{count, duration};
+use super::quantity::{self, count, duration};
 use super::trouble::left_behind;
 use crate::{Summary, words};
 
@@ -17,7 +18,7 @@ const VALUE: usize = BLOCK + 13;
 const RULE: usize = 62;
 
 /// Shows a summary.
-pub(super) fn show(paper: &mut Paper, summary: &Summary) {
+pub(super) fn show(paper: &mut Paper, summary: &Summary, verbosity: Verbosity) {
     paper.blank();
     paper.begin();
     let rule = paper.signs().rule;
@@ -29,6 +30,9 @@ pub(super) fn show(paper: &mut Paper, summary: &Summary) {
 
     counts(paper, summary);
     times(paper, summary);
+    if verbosity >= Verbosity::Verbose {
+        pools(paper, summary);
+    }
     verdict(paper, summary);
 }
 
@@ -108,6 +112,20 @@ fn times(paper: &mut Paper, summary: &Summary) {
         for nanos in [total, mean, longest] {
             paper.put(PLAIN, &format!("{:>11}", duration(nanos, signs)));
         }
+        paper.end();
+    }
+}
+
+/// What drivers took of pool.
+fn pools(paper: &mut Paper, summary: &Summary) {
+    let used = summary.drivers.iter().filter_map(|(id, driver)| Some((*id, driver.pool.as_ref()?)));
+    for (index, (id, usage)) in used.enumerate() {
+        if index == 0 {
+            paper.blank();
+        }
+        label(paper, "pool");
+        paper.put(DRIVER, &name(summary, id));
+        paper.put_wrapped(PLAIN, &format!(" {}", quantity::pool(usage)));
         paper.end();
     }
 }

@@ -1,5 +1,7 @@
 //! Times and sizes as people read them.
 
+use event::{PoolPeak, PoolUsage};
+
 use super::palette::Signs;
 
 /// Nanoseconds with three significant digits: `640 ns`, `12.3 µs`, `1.23 ms`, `4.56 s`.
@@ -44,6 +46,17 @@ fn three_digits(nanos: u64, unit: u64) -> String {
         (_, tenths @ 0..1_000) => format!("{}.{}", tenths / 10, tenths % 10),
         _ => rounded(1).to_string(),
     }
+}
+
+/// What a driver took of pool, without the pools of which it took nothing.
+pub(super) fn pool(usage: &PoolUsage) -> String {
+    let pools = [("paged", usage.paged), ("nonpaged", usage.nonpaged)];
+    let taken = pools.iter().filter(|(_, pool)| pool.allocations > 0).map(|(name, pool)| {
+        let PoolPeak { allocations, peak } = *pool;
+        let word = if allocations == 1 { "allocation" } else { "allocations" };
+        format!("{allocations} {name} {word}, {} at most", size(peak))
+    });
+    taken.collect::<Vec<_>>().join("; ")
 }
 
 /// A number with the word for what is counted.

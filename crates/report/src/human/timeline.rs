@@ -52,7 +52,7 @@ fn quietest(body: &Body<'_>) -> Verbosity {
             | EventKind::ThreadExit(_) => Verbose,
         },
         Body::Notification(_) => Verbose,
-        Body::Timing(_) | Body::End => Everything,
+        Body::Timing(_) | Body::PoolUsage(_) | Body::End => Everything,
     }
 }
 
@@ -102,6 +102,10 @@ impl Timeline<'_> {
                     duration(timing.longest, self.paper.signs()),
                 );
                 self.driver_line(timing.driver, FAINT, &text);
+            }
+            Body::PoolUsage(usage) => {
+                let text = format!("pool: {}", super::quantity::pool(usage));
+                self.driver_line(usage.driver, FAINT, &text);
             }
             Body::End => {
                 self.begin();

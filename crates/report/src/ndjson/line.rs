@@ -4,48 +4,12 @@
 //! bits above 2^53), statuses and bug check codes have their eight digits and their name beside them.
 
 use std::borrow::Cow;
-use std::fmt::{self, Display};
 
-use event::{Registers, Time};
+use event::Registers;
 use nt_abi::NTSTATUS;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
-use crate::moment::Rfc3339;
-
-/// An address: `"0xfffff80010001a40"`.
-#[derive(Clone, Copy)]
-pub(super) struct Address(pub(super) u64);
-
-impl Serialize for Address {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{:#x}", self.0))
-    }
-}
-
-/// Eight digits as NT writes them: `"0xC0000022"`.
-#[derive(Clone, Copy)]
-pub(super) struct Code(pub(super) u32);
-
-impl Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "0x{:08X}", self.0)
-    }
-}
-
-impl Serialize for Code {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// A moment in RFC 3339.
-pub(super) struct Moment(pub(super) Time);
-
-impl Serialize for Moment {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&Rfc3339(self.0))
-    }
-}
+use crate::json::{Address, Code, Moment};
 
 /// A status and its name.
 #[derive(Serialize)]
@@ -199,6 +163,12 @@ pub(super) enum Body<'a> {
         signal: Option<i32>,
         #[serde(skip_serializing_if = "Option::is_none")]
         signal_name: Option<&'static str>,
+    },
+    PoolUsage {
+        paged_allocations: u64,
+        paged_peak_bytes: u64,
+        nonpaged_allocations: u64,
+        nonpaged_peak_bytes: u64,
     },
     Timing {
         family: &'static str,

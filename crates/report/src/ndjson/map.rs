@@ -4,7 +4,8 @@ use event::{Body, ClientId, Event, EventKind, Image, Name, Process, ProcessId, R
 
 use nt_abi::BugCheckCode;
 
-use super::line::{self, Address, Code, Line, Moment, Who};
+use super::line::{self, Line, Who};
+use crate::json::{Address, Code, Moment};
 use crate::names::Names;
 use crate::words;
 
@@ -101,6 +102,7 @@ fn driver_of(body: &Body<'_>) -> Option<event::DriverId> {
         Body::Stop(stop) => stop.driver,
         Body::Leak(leak) => Some(leak.driver),
         Body::Timing(timing) => Some(timing.driver),
+        Body::PoolUsage(usage) => Some(usage.driver),
         Body::Start { .. }
         | Body::Event(_)
         | Body::Doubt { .. }
@@ -187,6 +189,12 @@ fn body<'a>(body: &'a Body<'a>, live: bool) -> line::Body<'a> {
             calls: timing.calls,
             total_ns: timing.total,
             longest_ns: timing.longest,
+        },
+        Body::PoolUsage(usage) => line::Body::PoolUsage {
+            paged_allocations: usage.paged.allocations,
+            paged_peak_bytes: usage.paged.peak,
+            nonpaged_allocations: usage.nonpaged.allocations,
+            nonpaged_peak_bytes: usage.nonpaged.peak,
         },
         Body::End => line::Body::Plain {},
     }

@@ -234,6 +234,13 @@ fn of_driver() -> BoxedStrategy<Body<'static>> {
         (driver(), family(), any::<[u64; 3]>()).prop_map(|(driver, family, [calls, total, longest])| {
             Body::Timing(Timing { driver, family, calls, total, longest })
         }),
+        (driver(), any::<[u64; 4]>()).prop_map(|(driver, [paged, most, nonpaged, most_nonpaged])| {
+            Body::PoolUsage(PoolUsage {
+                driver,
+                paged: PoolPeak { allocations: paged, peak: most },
+                nonpaged: PoolPeak { allocations: nonpaged, peak: most_nonpaged },
+            })
+        }),
     ]
     .boxed()
 }

@@ -192,6 +192,11 @@ pub(crate) fn story() -> Vec<Record<'static>> {
         at(6_220, SYSTEM, Body::Leak(Leak {
             driver: LATE, kind: LeakKind::Routine, what: "image routine in slot 1, late.sys+0x2140".into(), count: 1, bytes: 0,
         })),
+        at(6_225, SYSTEM, Body::PoolUsage(PoolUsage {
+            driver: LATE,
+            paged: PoolPeak { allocations: 12, peak: 6_144 },
+            nonpaged: PoolPeak { allocations: 3, peak: 240 },
+        })),
         at(6_231, SYSTEM, Body::DriverUnload { driver: LATE, elapsed: Some(14_200) }),
         at(6_300, SYSTEM, Body::Registration {
             driver: SENSOR, family: Family::Process, flavour: Flavour::Ex2, routine: ROUTINE, slot: Some(0), removed: true,

@@ -175,6 +175,7 @@ function driverPart() {
       n.calls.map(([driver, what, calls, total, half, most, longest]) => [name(of(driver)), kind[what], number(calls), cell(total), cell(half), cell(most), cell(longest)])));
   }
   if (n.uncounted.length > 0) add('Counted, not recorded one by one', table([['Driver'], ['Told of'], ['Notices', 1]], n.uncounted.map(([driver, what, calls]) => [name(of(driver)), what, number(calls)])));
+  if (n.pool.length > 0) add('Pool', table([['Driver'], ['Pool'], ['Allocations', 1], ['Most at a time', 1]], n.pool.map(([driver, which, value, most]) => [name(of(driver)), which, number(value), bytes(most)])));
   if (n.refusals.length > 0) add('Refusals by status', table([['Driver'], ['Status'], ['Processes', 1]], n.refusals.map(([driver, status, value]) => [name(of(driver)), status, number(value)])));
   if (n.rules.length > 0) add('Findings by rule', table([['Rule'], ['Severity'], ['Driver'], ['Findings', 1]], n.rules.map(([rule, severity, driver, value]) => [name(rule), severity, name(of(driver)), number(value)])));
   part.append(tables);

@@ -7,7 +7,7 @@ use super::{Rows, TOLD};
 use crate::html::budget::Class;
 use crate::html::cells::short;
 use crate::html::totals::DriverRow;
-use crate::words;
+use crate::{frame, words};
 
 impl Rows {
     /// The row of the process a record is about that matters.
@@ -121,18 +121,8 @@ impl Rows {
 }
 
 /// A stack, a line for each level.
-fn stack(frames: &[Frame<'_>]) -> Vec<String> {
-    let place = |frame: &Frame<'_>| match &frame.module {
-        // A routine of the kernel has no offset that means anything.
-        Some(module) if frame.offset == 0 && frame.symbol.is_some() => module.to_string(),
-        Some(module) => format!("{module}+{:#x}", frame.offset),
-        None => format!("{:#x}", frame.address),
-    };
-    let line = |frame: &Frame<'_>| match &frame.symbol {
-        Some(symbol) => format!("{symbol}  {}", place(frame)),
-        None => place(frame),
-    };
-    frames.iter().map(line).collect()
+fn stack(frames: &[Frame<'_>]) -> impl Iterator<Item = String> {
+    frames.iter().map(frame::line)
 }
 
 /// Registers, three in a line.
