@@ -21,14 +21,23 @@ function header() {
     $('cut').textContent = cut ? 'This page was cut short: what is here was recorded before that.' : 'The run was cut short: its end was not recorded.';
   }
   const n = totals?.numbers;
-  const all = n ? [
-    ['events', n.events], ['processes', n.created + n.present + n.cloned + n.unseen], ['images', n.images], ['threads', n.threads],
-    ['refused', n.refused, 'bad'], ['findings', n.errors + n.warnings, n.errors ? 'bad' : 'warn'], ['would not have happened', n.doubted], ['differences', n.differences, 'bad'],
-    ['leaks', n.leaks, 'warn'], ['stops', n.stops, 'bad'],
-  ] : [['processes', processes.length], ['refused', matters.refusals.length, 'bad'], ['findings', matters.findings.length, 'bad']];
-  for (const [term, value, colour] of all) {
-    if (value === 0 && !['refused', 'findings', 'events', 'processes'].includes(term)) continue;
-    $('counts').append(make('div', '', make('dt', '', term), make('dd', value > 0 ? colour : '', number(value))));
+  const processCount = n ? n.created + n.present + n.cloned + n.unseen : processes.length;
+  const all = [
+    [processCount, 'process', 'processes'],
+    [n ? n.refused : matters.refusals.length, 'refused', 'refused', 'bad'],
+    [n ? n.errors + n.warnings : matters.findings.length, 'finding', 'findings', n && !n.errors ? 'warn' : 'bad'],
+  ];
+  if (n) {
+    all.unshift([n.events, 'event', 'events']);
+    // What there is none of in most runs is not there at all.
+    all.splice(2, 0, ...[[n.images, 'image', 'images'], [n.threads, 'thread', 'threads']].filter(([value]) => value > 0));
+    all.push(...[
+      [n.doubted, 'would not have happened', 'would not have happened'], [n.differences, 'difference', 'differences', 'bad'],
+      [n.leaks, 'leak', 'leaks', 'warn'], [n.stops, 'stop', 'stops', 'bad'],
+    ].filter(([value]) => value > 0));
+  }
+  for (const [value, one, several, colour] of all) {
+    $('counts').append(make('div', '', make('dt', '', value === 1 ? one : several), make('dd', value > 0 ? colour : '', number(value))));
   }
 }
 
@@ -114,8 +123,10 @@ function leaks() {
   const which = it => make('li', '', it.count > 1 ? `${number(it.count)} of ` : null, name(it.which), it.bytes ? make('span', 'soft', `, ${bytes(it.bytes)}`) : null, on(it.run));
   return long(make('div'), [...groups.values()], 20, group => {
     const size = sum(group, 'bytes');
+    const only = group.length === 1 ? group[0] : null;
     const card = make('div', 'matter is-warn', make('p', '', make('b', '', name(driverName(group[0].driver))), ` left ${count(sum(group, 'count'), ...group[0].words)}`,
-      size ? make('span', 'soft', `, ${bytes(size)}`) : null));
+      only ? ': ' : null, only ? name(only.which) : null, size ? make('span', 'soft', `, ${bytes(size)}`) : null, only ? on(only.run) : null));
+    if (only) return card;
     const list = make('ul', 'soft');
     if (group.length <= 4) card.append(long(list, group, 4, which, 'leaks'));
     else card.append(make('details', '', make('summary', '', 'Which'), long(list, group, 50, which, 'leaks')));
@@ -171,7 +182,7 @@ function driverPart() {
   if (n.calls.length > 0) {
     const timed = n.calls.some(call => call[3] > 0);
     const cell = value => timed ? nanoseconds(value) : '–';
-    add(timed ? 'Time in routines' : 'Notices (times were not recorded)', table([['Driver'], ['Told of'], ['Notices', 1], ['Total', 1], ['Half took at most', 1], ['99 % at most', 1], ['Longest', 1]],
+    add(timed ? 'Time in routines' : 'Notices (times were not recorded)', table([['Driver'], ['Told of'], ['Notices', 1], ['Total', 1], ['p50', 1], ['p99', 1], ['Longest', 1]],
       n.calls.map(([driver, what, calls, total, half, most, longest]) => [name(of(driver)), kind[what], number(calls), cell(total), cell(half), cell(most), cell(longest)])));
   }
   if (n.uncounted.length > 0) add('Counted, not recorded one by one', table([['Driver'], ['Told of'], ['Notices', 1]], n.uncounted.map(([driver, what, calls]) => [name(of(driver)), what, number(calls)])));
