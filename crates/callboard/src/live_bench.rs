@@ -161,6 +161,14 @@ impl<'a> LiveBench<'a> {
         finished
     }
 
+    /// Hands over all records by now, for one who looks at them while nothing happens.
+    pub fn flush(&mut self) {
+        self.drain();
+        if let Err(failed) = self.parts.sink().flush() {
+            self.error.get_or_insert(failed);
+        }
+    }
+
     /// Ends the stream, and returns the first thing that could not be written.
     ///
     /// # Errors
@@ -172,6 +180,14 @@ impl<'a> LiveBench<'a> {
             self.error.get_or_insert(failed);
         }
         self.error.map_or(Ok(()), Err)
+    }
+
+    /// Notes what is about to be delivered.
+    fn note(&mut self, batch: &[Event<'_>]) {
+        if let (Some(now), Some(last)) = (&mut self.now, batch.last()) {
+            *now = last.time.max(*now);
+        }
+        self.write_recording(|recording| batch.iter().try_for_each(|event| recording.push(event)));
     }
 
     fn told(&mut self, delivery: host::Delivery) -> Delivery {
@@ -193,11 +209,21 @@ impl<'a> LiveBench<'a> {
 
 impl Recipient for LiveBench<'_> {
     fn deliver(&mut self, batch: &[Event<'_>]) -> Delivery {
-        if let (Some(now), Some(last)) = (&mut self.now, batch.last()) {
-            *now = last.time.max(*now);
-        }
-        self.write_recording(|recording| batch.iter().try_for_each(|event| recording.push(event)));
+        self.note(batch);
         let delivery = self.parts.bench().deliver(batch);
+        self.told(delivery)
+    }
+
+    fn begin(&mut self, batch: &[Event<'_>]) -> Delivery {
+        self.note(batch);
+        match self.parts.bench().begin_delivery(batch) {
+            host::Delivery::Pending(ticket) => Delivery::Pending(Ticket(ticket.0)),
+            delivery => self.told(delivery),
+        }
+    }
+
+    fn done(&mut self, ticket: Ticket) -> Delivery {
+        let delivery = self.parts.bench().done(host::Ticket(ticket.0));
         self.told(delivery)
     }
 

@@ -3,13 +3,15 @@
 //! ```text
 //!                       ┌─▶ Human    human/    the timeline that people read, and its summary
 //!   Record ─▶ Fanout ───┼─▶ Ndjson   ndjson/   one JSON object a line, schema `callboard.record/1`
-//!             sink.rs   ├─▶ Sarif    sarif/    findings, stops and leaks for editors and build servers    rule.rs
+//!             sink.rs   ├─▶ Html     html/     one page for a browser: the process tree over time
+//!                       ├─▶ Sarif    sarif/    findings, stops and leaks for editors and build servers    rule.rs
 //!                       ├─▶ Junit    junit/    each driver and rule as a test, for build servers
 //!                       ├─▶ Perfetto perfetto/ processes, threads and calls on a time line
 //!                       └─▶ Summary  summary.rs, tally.rs   what it all came to (exit codes)
 //!
 //!   output.rs  whole lines to a writer, the first failure told once      error.rs
 //!   names.rs   what processes and drivers are called, from the records seen so far
+//!   histogram.rs  how long many calls took
 //!   escape.rs  what a driver prints cannot control a terminal            words.rs  moment.rs  json.rs  frame.rs
 //!   machine.rs a replay tells of several machines, one after the other
 //! ```
@@ -21,6 +23,8 @@
 mod error;
 mod escape;
 mod frame;
+mod histogram;
+pub mod html;
 pub mod human;
 mod json;
 mod junit;
@@ -38,6 +42,8 @@ mod tally;
 mod words;
 
 pub use error::SinkError;
+pub use histogram::Histogram;
+pub use html::Html;
 pub use human::Human;
 pub use junit::Junit;
 pub use ndjson::Ndjson;

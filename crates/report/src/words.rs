@@ -11,6 +11,48 @@ pub(crate) fn status_code(status: NTSTATUS) -> String {
     format!("0x{:08X}", status.as_u32())
 }
 
+/// A status by name and number.
+pub(crate) fn status(status: NTSTATUS) -> String {
+    match status.name() {
+        Some(name) => format!("{name} ({})", status_code(status)),
+        None => status_code(status),
+    }
+}
+
+/// A command as one would type it.
+pub(crate) fn shell_form(command: &[impl AsRef<str>]) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
+    let words = command.iter().map(AsRef::as_ref).map(|word| match word {
+        _ if !word.is_empty() && word.chars().all(plain) => word.to_owned(),
+        _ => format!("'{}'", word.replace('\'', r"'\''")),
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// How a command ended, in words.
+pub(crate) fn command_end(code: Option<i32>, signal: Option<i32>) -> String {
+    match (code, signal) {
+        (_, Some(signal)) => match signal_name(signal) {
+            Some(name) => format!("was killed by signal {signal} ({name})"),
+            None => format!("was killed by signal {signal}"),
+        },
+        (Some(code), None) => format!("exited with {code}"),
+        (None, None) => "ended, nobody knows how".to_owned(),
+    }
+}
+
+/// An exit status: a small number as a person would say it, a signal that NT has no status for by its name, anything
+/// else as a status.
+pub(crate) fn exit_status(exit: NTSTATUS) -> String {
+    if let small @ 0..=255 = exit.as_u32() {
+        return small.to_string();
+    }
+    match event::signal::of_status(exit).and_then(|signal| signal_name(signal.into())) {
+        Some(name) => format!("{name} ({})", status_code(exit)),
+        None => status(exit),
+    }
+}
+
 /// What the four parameters of a bug check mean; empty where they mean nothing or it is not known.
 pub(crate) fn bug_check_parameters(code: u32) -> [&'static str; 4] {
     BugCheckCode(code).parameters().copied().unwrap_or_default()

@@ -5,6 +5,9 @@ use std::time::Duration;
 use event::{DriverId, Event, ProcessId};
 use nt_abi::NTSTATUS;
 
+/// How long a batch is waited for at a time.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// Names a batch whose delivery goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket(pub u32);
@@ -53,6 +56,20 @@ pub trait Recipient {
     /// Delivers what one held-still thread did, in order. All events of a batch have one context
     /// or follow each other within one stop of the thread.
     fn deliver(&mut self, batch: &[Event<'_>]) -> Delivery;
+
+    /// The same, and may come back while the routines run, for [`done`](Self::done) to wait for them. Until then nothing
+    /// else is delivered.
+    fn begin(&mut self, batch: &[Event<'_>]) -> Delivery {
+        self.deliver(batch)
+    }
+
+    /// Waits for a batch to be done; [`Delivery::Pending`] when it takes long.
+    fn done(&mut self, ticket: Ticket) -> Delivery {
+        match self.finished(LOOK) {
+            Some((done, delivery)) if done == ticket => delivery,
+            _ => Delivery::Pending(ticket),
+        }
+    }
 
     /// Waits up to `wait` for any pending batch to be done.
     fn finished(&mut self, wait: Duration) -> Option<(Ticket, Delivery)>;

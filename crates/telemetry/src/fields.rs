@@ -30,6 +30,11 @@ pub(crate) enum Field {
 
 impl Field {
     const COUNT: usize = Self::Status as usize + 1;
+
+    /// Whether it is about the event itself, which every event has, whoever wrote it.
+    pub(crate) const fn is_of_event(self) -> bool {
+        (self as usize) <= Self::Time as usize
+    }
 }
 
 /// What a field holds.
@@ -37,6 +42,8 @@ impl Field {
 pub(crate) enum Value<'a> {
     Text(Cow<'a, str>),
     Number(i64),
+    /// A moment, where it need not be written out and read again.
+    Time(event::Time),
 }
 
 /// The fields of a record. Of several that are the same field, the one whose name says so best is kept.
@@ -64,6 +71,7 @@ impl<'a> Fields<'a> {
                 let value = match value {
                     Value::Text(text) => Value::Text(Cow::Owned(text.clone().into_owned())),
                     Value::Number(number) => Value::Number(*number),
+                    Value::Time(time) => Value::Time(*time),
                 };
                 *mine = Some((*rank, value));
             }
@@ -74,15 +82,26 @@ impl<'a> Fields<'a> {
         self.slots[field as usize].is_some()
     }
 
+    /// The rank of the place that a field was taken from.
+    pub(crate) fn rank(&self, field: Field) -> Option<u8> {
+        self.slots[field as usize].as_ref().map(|(rank, _)| *rank)
+    }
+
+    /// Drops a field: what stands at its name is not what it is of.
+    pub(crate) fn drop(&mut self, field: Field) {
+        self.slots[field as usize] = None;
+    }
+
     fn value(&self, field: Field) -> Option<&Value<'a>> {
         self.slots[field as usize].as_ref().map(|(_, value)| value)
     }
 
-    /// A field as text.
+    /// A field as text. A moment has none.
     pub(crate) fn text(&self, field: Field) -> Option<Cow<'_, str>> {
         Some(match self.value(field)? {
             Value::Text(text) => Cow::Borrowed(text.as_ref()),
             Value::Number(number) => Cow::Owned(number.to_string()),
+            Value::Time(_) => return None,
         })
     }
 
@@ -96,6 +115,7 @@ impl<'a> Fields<'a> {
         match self.value(field)? {
             Value::Number(number) => Some(*number),
             Value::Text(text) => number(text),
+            Value::Time(_) => None,
         }
     }
 
@@ -119,7 +139,10 @@ impl<'a> Fields<'a> {
 
     /// A field as a moment.
     pub(crate) fn time(&self, field: Field) -> Option<event::Time> {
-        crate::time::parse(&self.text(field)?)
+        match self.value(field)? {
+            Value::Time(time) => Some(*time),
+            _ => crate::time::parse(&self.text(field)?),
+        }
     }
 }
 

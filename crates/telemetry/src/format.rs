@@ -62,11 +62,8 @@ pub fn detect(prefix: &[u8]) -> Option<Format> {
         return Some(*format);
     }
     let text = narrowed(prefix);
-    if is_recording(&text) {
-        return Some(Format::CbrLines);
-    }
-    if is_json(&text) {
-        return Some(Format::Json);
+    if let Some(format) = of_lines(&text) {
+        return Some(format);
     }
     let first = text.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
     let first = String::from_utf8_lossy(first);
@@ -76,28 +73,41 @@ pub fn detect(prefix: &[u8]) -> Option<Format> {
         .then_some(Format::ProcmonCsv)
 }
 
-/// Whether text is a recording as lines: one of its lines is the first of a recording, or an event. What is not whole of
-/// others, as the file is cut or damaged, says nothing else.
-fn is_recording(text: &[u8]) -> bool {
-    let has = |line: &[u8], what: &str| memchr::memmem::find(line, what.as_bytes()).is_some();
-    text.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"{\"type\":\"")).any(|line| {
-        has(line, "\"schema\":\"callboard.recording/")
-            // The records of a run have the time that has passed in between.
-            || has(line, "\"time\":") && has(line, "\"context_tid\":") && !has(line, "\"elapsed_ns\":")
-    })
-}
-
-/// Whether text holds JSON objects: at its start, or at the start of any line of it, as a log may be cut anywhere.
-fn is_json(text: &[u8]) -> bool {
-    let opens = |line: &[u8]| {
-        let mut tokens = line.iter().filter(|byte| !byte.is_ascii_whitespace());
+/// What text holds objects of, if it does: at its start, or at the start of any line of it, as a log may be cut anywhere. The
+/// first line that says so counts.
+fn of_lines(text: &[u8]) -> Option<Format> {
+    let opens = |text: &[u8]| {
+        let mut tokens = text.iter().filter(|byte| !byte.is_ascii_whitespace());
         match (tokens.next(), tokens.next()) {
             (Some(b'{'), second) => matches!(second, Some(b'"' | b'}')),
             (Some(b'['), second) => matches!(second, Some(b'{' | b']')),
             _ => false,
         }
     };
-    opens(text) || text.split(|byte| *byte == b'\n').any(opens)
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+        let (line, next) = rest.split_at(end);
+        if is_recording(line) {
+            return Some(Format::CbrLines);
+        }
+        // An array, or an object, may begin on a line of its own.
+        if opens(line) || matches!(line.trim_ascii(), b"[" | b"{") && opens(rest) {
+            return Some(Format::Json);
+        }
+        rest = next;
+    }
+    None
+}
+
+/// Whether a line is one of a recording: its first, or an event. What is not whole of others, as the file is cut or damaged,
+/// says nothing else.
+fn is_recording(line: &[u8]) -> bool {
+    let has = |what: &str| memchr::memmem::find(line, what.as_bytes()).is_some();
+    line.starts_with(b"{\"type\":\"")
+        && (has("\"schema\":\"callboard.recording/")
+            // The records of a run have the time that has passed in between.
+            || has("\"time\":") && has("\"context_tid\":") && !has("\"elapsed_ns\":"))
 }
 
 /// Text of 16-bit units as its low bytes, which is enough to see what it is; other text as it is. A byte order mark goes.

@@ -26,13 +26,7 @@ pub(crate) fn tell(fields: &Fields<'_>, number: u64) -> Result<(Told, Log), Refu
         };
         what.map(|what| (what, log))
     });
-    let Some((what, log)) = told else {
-        let provider = fields.text(Field::Provider).or_else(|| fields.text(Field::Channel));
-        return Err((
-            Reason::OtherKind,
-            format!("event {id} of {}", provider.as_deref().unwrap_or("no provider")),
-        ));
-    };
+    let Some((what, log)) = told else { return Err(other(fields, id)) };
     let machine = fields.text(Field::Computer).map(|name| name.to_lowercase());
     let time = fields.time(Field::UtcTime).or_else(|| fields.time(Field::Time));
     let told = Told { number, machine, time, what };
@@ -42,19 +36,38 @@ pub(crate) fn tell(fields: &Fields<'_>, number: u64) -> Result<(Told, Log), Refu
     }
 }
 
+fn other(fields: &Fields<'_>, id: i64) -> Refusal {
+    let provider = fields.text(Field::Provider).or_else(|| fields.text(Field::Channel));
+    (Reason::OtherKind, format!("event {id} of {}", provider.as_deref().unwrap_or("no provider")))
+}
+
+/// Why an event is not told whatever its own fields are: by those about it alone.
+pub(crate) fn foreign(fields: &Fields<'_>) -> Option<Refusal> {
+    let id = fields.number(Field::EventId)?;
+    let tells = match named(fields)? {
+        Some(Log::Sysmon) => sysmon::is_told(id),
+        Some(Log::Security) => security::is_process_event(id),
+        None => false,
+    };
+    (!tells).then(|| other(fields, id))
+}
+
 /// By the provider; by the channel where there is none; by what only one of the two has where neither says it.
-fn log(fields: &Fields<'_>, id: i64) -> Option<Log> {
-    let provider = fields.text(Field::Provider);
-    let channel = fields.text(Field::Channel);
-    let known =
-        provider.as_deref().map(by_provider).or_else(|| channel.as_deref().and_then(by_channel).map(Some));
-    known.unwrap_or_else(|| {
+pub(crate) fn log(fields: &Fields<'_>, id: i64) -> Option<Log> {
+    named(fields).unwrap_or_else(|| {
         if security::is_process_event(id) {
             Some(Log::Security)
         } else {
             fields.has(Field::UtcTime).then_some(Log::Sysmon)
         }
     })
+}
+
+/// By the provider or the channel, where one of them says it: `Some(None)` is somebody else.
+fn named(fields: &Fields<'_>) -> Option<Option<Log>> {
+    let provider = fields.text(Field::Provider);
+    let channel = fields.text(Field::Channel);
+    provider.as_deref().map(by_provider).or_else(|| channel.as_deref().and_then(by_channel).map(Some))
 }
 
 fn by_provider(name: &str) -> Option<Log> {

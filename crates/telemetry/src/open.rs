@@ -110,9 +110,11 @@ pub fn look(path: &Path) -> Result<Contents, OpenError> {
 /// # Errors
 /// As [`look`].
 pub fn look_live(name: &str, input: Box<dyn Read + Send>) -> Result<Contents, OpenError> {
-    // Of text the first line says what it is.
-    let enough =
-        |prefix: &[u8]| detect(prefix).is_some_and(|format| format.has_magic() || prefix.contains(&b'\n'));
+    // Of text a whole line says what it is.
+    let enough = |prefix: &[u8]| {
+        let lines = memchr::memrchr(b'\n', prefix).map_or(0, |end| end + 1);
+        detect(prefix).is_some_and(Format::has_magic) || detect(&prefix[..lines]).is_some()
+    };
     Contents::of(name, container::live_parts(name, input, PREFIX, enough)?)
 }
 

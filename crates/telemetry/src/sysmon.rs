@@ -3,6 +3,11 @@
 use crate::fields::{Field, Fields};
 use crate::{DriverLoad, ImageLoad, ProcessCreate, ProcessExit, Subject, What};
 
+/// Whether an id is that of an event that drivers are told of.
+pub(crate) const fn is_told(id: i64) -> bool {
+    matches!(id, 1 | 5 | 6 | 7)
+}
+
 /// What an event of Sysmon tells, if it is one that drivers are told of.
 pub(crate) fn tell(id: i64, fields: &Fields<'_>) -> Option<What> {
     Some(match id {

@@ -14,9 +14,18 @@ const UNIX_EPOCH: i64 = 116_444_736_000_000_000;
 pub fn parse(text: &str) -> Option<Time> {
     let text = text.trim();
     if let Some(millis) = text.strip_prefix("/Date(").and_then(|rest| rest.strip_suffix(")/")) {
-        return since_1970(millis);
+        return of_date(millis);
     }
     calendar(text.as_bytes()).or_else(|| since_1970(text))
+}
+
+/// Milliseconds since 1970, before or after; a zone behind them only says where they were shown.
+fn of_date(text: &str) -> Option<Time> {
+    let zone =
+        text.char_indices().skip(1).find(|(_, c)| matches!(c, '+' | '-')).map_or(text.len(), |(at, _)| at);
+    let (text, sign) = text[..zone].strip_prefix('-').map_or((&text[..zone], 1), |rest| (rest, -1));
+    let ticks = number(text.as_bytes())?.checked_mul(sign * SECOND / 1_000)?;
+    Some(Time(ticks.checked_add(UNIX_EPOCH)?))
 }
 
 /// A date and a time of day, at a zone.
@@ -89,8 +98,8 @@ fn days(year: i64, month: i64, day: i64) -> Option<i64> {
     Some(Date::new(year, month, day).filter(|_| year >= 1601)?.days())
 }
 
-/// Seconds, with or without a fraction, or milli-, micro- or nanoseconds since 1970: told apart by how large they are, for
-/// any moment from 1973 to 2286.
+/// Seconds, with or without a fraction, or milli-, micro- or nanoseconds since 1970, or NT's own number: told apart by how
+/// large they are, for any moment from 1973 (of nanoseconds, from 2001) to 2286.
 pub(crate) fn since_1970(text: &str) -> Option<Time> {
     let (whole, fraction_text) = match text.split_once('.') {
         Some((whole, fraction)) => (whole, Some(fraction)),
@@ -101,7 +110,8 @@ pub(crate) fn since_1970(text: &str) -> Option<Time> {
         100_000_000..10_000_000_000 => (SECOND, 1),
         100_000_000_000..10_000_000_000_000 => (SECOND / 1_000, 1),
         100_000_000_000_000..10_000_000_000_000_000 => (SECOND / 1_000_000, 1),
-        100_000_000_000_000_000.. => (1, 100),
+        UNIX_EPOCH..1_000_000_000_000_000_000 if fraction_text.is_none() => return Some(Time(whole)),
+        1_000_000_000_000_000_000.. => (1, 100),
         _ => return None,
     };
     let ticks = match fraction_text {
@@ -142,11 +152,15 @@ mod tests {
             "1603472281.123",
             "1603472281123000",
             "1603472281123000000",
+            "132479458811230000",
+            "/Date(1603472281123+0200)/",
+            "/Date(1603472281123-0700)/",
         ] {
             assert_eq!(parse(text), Some(moment), "{text}");
         }
         assert_eq!(parse("2020-10-23T16:58:01.1230009Z"), Some(Time(moment.0 + 9)));
         assert_eq!(parse("2020-10-23T16:58:01.12300099Z"), Some(Time(moment.0 + 9)));
+        assert_eq!(parse("/Date(-1000)/"), Some(Time::from_unix_nanos(-1_000_000_000)));
         assert_eq!(parse("1601-01-01T00:00:00Z"), Some(Time(0)));
         assert_eq!(parse("1970-01-01 00:00:00"), Some(Time::from_unix_nanos(0)));
         assert_eq!(
@@ -177,6 +191,9 @@ mod tests {
             "12",
             "9999999999999999999999",
             "/Date()/",
+            "/Date(-)/",
+            "/Date(+1)/",
+            "/Date(9223372036854775807)/",
             "1603472281.x",
         ] {
             assert_eq!(parse(text), None, "{text}");

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use callboard::report::Histogram;
 use event::{Body, DriverId, EventKind, Family, Finding, Notification, ProcessId, Record, Stop, Time};
 use nt_abi::NTSTATUS;
 
 use super::escaped;
-use super::histogram::Histogram;
 
 /// How many of a driver's own words for refusals are told apart.
 const WORDS: usize = 256;

@@ -93,6 +93,12 @@ impl Machine {
         self.stopped = self.stopped || self.player.flush(&mut self.live).is_err();
     }
 
+    /// Tells of it, and shows what came of that: nothing more happens for a while.
+    pub(super) fn quiet(&mut self) {
+        self.flush();
+        self.live.flush();
+    }
+
     /// Ends what happens on it: the drivers are unloaded.
     pub(super) fn finish(&mut self) {
         self.flush();
@@ -118,7 +124,8 @@ impl Machine {
         let played = self.player.played();
         let closed = self.live.close();
         let answers = self.answers.take();
-        (closed, Ended { played, undelivered: self.undelivered, answers })
+        let undelivered = self.undelivered + played.undelivered;
+        (closed, Ended { played, undelivered, answers })
     }
 }
 

@@ -15,7 +15,6 @@ mod baseline;
 mod difference;
 pub(crate) mod events;
 mod files;
-mod histogram;
 mod lane;
 mod machine;
 mod order;

@@ -262,8 +262,8 @@ impl Audience for Company<'_> {
                 (Heard::Event(event), _) => event,
                 (Heard::Quiet, None) => continue,
                 (Heard::Quiet, Some((now, before))) => {
-                    now.flush();
-                    before.iter_mut().for_each(Machine::flush);
+                    now.quiet();
+                    before.iter_mut().for_each(Machine::quiet);
                     continue;
                 }
             };

@@ -181,8 +181,8 @@ impl Distribution<'_> {
             .machines
             .entry(accepted.machine)
             .or_insert_with(|| (self.stage.enter(accepted.name), Vec::with_capacity(CHUNK)));
-        pending.extend(accepted.events.iter().map(|told| told.event.clone()));
         self.pending += accepted.events.len();
+        pending.extend(accepted.events.drain(..).map(|told| told.event));
         if pending.len() >= CHUNK {
             self.pending -= pending.len();
             lane.push(std::mem::take(pending), &self.stage.store).map_err(|error| temporary(&error))?;

@@ -12,7 +12,7 @@
 //!   loads.rs     drivers that come and go          stack.rs   how much of it routines use
 //!   waits.rs     for other threads                 bugs.rs    known defects, under stress
 //!   termination.rs  processes that a driver ends   replay.rs  recordings
-//!   reports.rs   SARIF, JUnit and Perfetto
+//!   reports.rs   SARIF, JUnit and Perfetto         inputs.rs   what recordings are read from
 //!   requirements.rs  what takes a defect, or somebody who interferes, to be seen
 //! ```
 
@@ -25,6 +25,7 @@ mod conformance;
 mod drivers;
 mod errors;
 mod hostile;
+mod inputs;
 mod kills;
 mod lifetimes;
 mod loads;

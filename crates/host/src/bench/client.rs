@@ -210,6 +210,16 @@ impl Bench {
     ///
     /// A batch is what one held-still thread did: batches that are pending run beside each other.
     pub fn deliver(&mut self, batch: &[Event<'_>]) -> Delivery {
+        self.send(batch, true)
+    }
+
+    /// Delivers events in order, and leaves them pending: for those who have something else to do until all routines have
+    /// returned, and [wait for that](Self::done) then.
+    pub fn begin_delivery(&mut self, batch: &[Event<'_>]) -> Delivery {
+        self.send(batch, false)
+    }
+
+    fn send(&mut self, batch: &[Event<'_>], wait: bool) -> Delivery {
         let mut refused = None;
         let mut rest = batch;
         loop {
@@ -220,6 +230,10 @@ impl Bench {
             self.shared.lane(lane).sent(self.options.watchdog, whole);
             self.shared.channel.lane(lane).send(&self.request[taken.bytes.clone()]);
             rest = &rest[taken.events..];
+            // A verdict that is there is not kept back.
+            if !wait && rest.is_empty() && refused.is_none() {
+                return Delivery::Pending(self.leave(lane));
+            }
             let deadline = if rest.is_empty() { Some(Instant::now() + self.options.patience) } else { None };
             match self.wait_until(lane, deadline) {
                 Ok(Some(Reply::Delivered(refusal))) => refused = refused.or(refusal),
@@ -227,17 +241,40 @@ impl Bench {
                     self.damaged(channel::Damage::Reply { lane });
                     return Delivery::Gone;
                 }
-                Ok(None) => {
-                    let ticket = Ticket(self.tickets);
-                    self.tickets = self.tickets.wrapping_add(1);
-                    self.pending[lane] = Some(ticket);
-                    return Delivery::Pending(ticket);
-                }
+                Ok(None) => return Delivery::Pending(self.leave(lane)),
                 Err(_) => return Delivery::Gone,
             }
             if rest.is_empty() {
                 return Delivery::Done(Done { refused });
             }
+        }
+    }
+
+    /// Leaves what a lane does pending.
+    fn leave(&mut self, lane: usize) -> Ticket {
+        let ticket = Ticket(self.tickets);
+        self.tickets = self.tickets.wrapping_add(1);
+        self.pending[lane] = Some(ticket);
+        ticket
+    }
+
+    /// Waits for a pending batch to be done: awake at first, as for one that was not left pending.
+    pub fn done(&mut self, ticket: Ticket) -> Delivery {
+        if let Some(place) = self.told.iter().position(|(told, _)| *told == ticket) {
+            return self.told.remove(place).map_or(Delivery::Gone, |(_, delivery)| delivery);
+        }
+        let Some(lane) = self.pending.iter().position(|pending| *pending == Some(ticket)) else {
+            return Delivery::Gone;
+        };
+        let reply = self.wait(lane);
+        self.pending[lane] = None;
+        match reply {
+            Ok(Reply::Delivered(refused)) => Delivery::Done(Done { refused }),
+            Ok(_) => {
+                self.damaged(channel::Damage::Reply { lane });
+                Delivery::Gone
+            }
+            Err(_) => Delivery::Gone,
         }
     }
 

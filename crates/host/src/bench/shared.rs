@@ -82,6 +82,10 @@ impl Watched for Shared {
         self.channel.lane(lane).in_flight()
     }
 
+    fn has_replied(&self, lane: usize) -> bool {
+        self.channel.lane(lane).has_replied()
+    }
+
     fn relieve(&self) -> Result<(), Damage> {
         for lane in 0..=SYSTEM_LANE {
             if self.channel.lane(lane).is_blocked() {

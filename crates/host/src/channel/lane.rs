@@ -126,6 +126,11 @@ impl<'c> Lane<'c> {
         }
     }
 
+    /// Whether the host has answered, and nobody has looked yet.
+    pub(crate) fn has_replied(self) -> bool {
+        self.state().load(Ordering::Acquire) & PHASE == Phase::Reply as u32
+    }
+
     fn decode(self, state: u32) -> Result<Phase, Damage> {
         if state & !(PHASE | FLAGS) != 0 {
             return Err(Damage::State { lane: self.index, state });

@@ -123,6 +123,31 @@ fn slow_batches_are_pending_and_others_go_on_beside_them() {
     assert_eq!(notices, 40 + 5);
 }
 
+#[test]
+fn a_batch_that_was_begun_is_waited_for_when_there_is_time() {
+    let mut bench = bench_with("slow", |options| options.watchdog = Duration::from_millis(200));
+    let Delivery::Pending(quick) = bench.begin_delivery(&[image(4)]) else { panic!("nobody waits for it") };
+    // Its reply is there, and that nobody looks at it is no hang.
+    std::thread::sleep(Duration::from_millis(600));
+    assert_eq!(bench.done(quick), DONE);
+    let Delivery::Pending(slow) = bench.begin_delivery(&[create(8, "/bin/slow"), image(12)]) else {
+        panic!("nobody waits for it")
+    };
+    assert_eq!(bench.done(slow), DONE);
+    assert_eq!(bench.done(slow), Delivery::Gone, "once");
+    let notices =
+        drained(&mut bench).iter().filter(|record| matches!(record.body, Body::Notification(_))).count();
+    assert_eq!(notices, 3);
+    // Somebody who asks for any takes it out of the way.
+    let Delivery::Pending(other) = bench.begin_delivery(&[image(4)]) else { panic!("nobody waits for it") };
+    assert_eq!(bench.finished(Duration::from_secs(20)), Some((other, DONE)));
+    let Delivery::Pending(last) = bench.begin_delivery(&[image(4)]) else { panic!("nobody waits for it") };
+    // SAFETY: signals the host of this test.
+    unsafe { libc::kill(bench.host_pid().cast_signed(), libc::SIGKILL) };
+    assert!(matches!(bench.done(last), DONE | Delivery::Gone));
+    assert_eq!(bench.begin_delivery(&[image(4)]), Delivery::Gone);
+}
+
 /// Five quick batches; answers how many of them were not delivered. They may be pending on a busy machine.
 fn deliver_others(bench: &mut Bench) -> usize {
     (0..5).filter(|n| bench.deliver(&[image(n * 8 + 4)]) == Delivery::Gone).count()

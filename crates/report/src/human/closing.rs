@@ -9,7 +9,6 @@ use super::Verbosity;
 use super::palette::{BAD, DRIVER, FAINT, GOOD, PLAIN, STRONG, WARN};
 use super::paper::{BLOCK, Paper};
 use super::quantity::{self, count, duration};
-use super::timeline::{command_end, name_of};
 use super::trouble::left_behind;
 use crate::{Summary, words};
 
@@ -145,7 +144,7 @@ fn verdict(paper: &mut Paper, summary: &Summary) {
     for (id, _, status) in summary.failed_drivers() {
         label(paper, "not started");
         paper.put(DRIVER, &name(summary, id));
-        paper.put(BAD, &format!(" {}", name_of(status)));
+        paper.put(BAD, &format!(" {}", words::status(status)));
         paper.end();
     }
     label(paper, "findings");
@@ -179,7 +178,7 @@ fn verdict(paper: &mut Paper, summary: &Summary) {
     if let Some(command) = summary.command {
         label(paper, "command");
         let style = if command.succeeded() { GOOD } else { BAD };
-        paper.put(style, &command_end(command.code, command.signal));
+        paper.put(style, &words::command_end(command.code, command.signal));
         paper.end();
     }
     if !summary.complete {

@@ -181,7 +181,7 @@ impl Timeline<'_> {
             self.paper.put(PLAIN, " ");
             self.paper.sign(FAINT, dot);
             self.paper.put(PLAIN, " ");
-            self.paper.put_short(STRONG, &shell_form(command));
+            self.paper.put_short(STRONG, &words::shell_form(command));
         }
         self.paper.end();
         self.paper.begin();
@@ -224,13 +224,14 @@ impl Timeline<'_> {
         let took = duration(elapsed, self.paper.signs());
         if status.is_success() {
             let answer =
-                if status.as_u32() == 0 { String::new() } else { format!(" with {}", name_of(status)) };
+                if status.as_u32() == 0 { String::new() } else { format!(" with {}", words::status(status)) };
             return self.driver_line(driver, PLAIN, &format!("started in {took}{answer}"));
         }
         self.begin();
         self.paper.word(BAD, self.paper.signs().refused, BAD, "failed");
         self.paper.put_short(DRIVER, &self.driver_name(Some(driver)));
-        self.paper.put_wrapped(PLAIN, &format!(": DriverEntry returned {} after {took}", name_of(status)));
+        self.paper
+            .put_wrapped(PLAIN, &format!(": DriverEntry returned {} after {took}", words::status(status)));
         self.paper.end();
     }
 
@@ -258,7 +259,8 @@ impl Timeline<'_> {
         if !status.is_success() {
             self.begin_attention(driver);
             let api = words::registrar(family, flavour, removed);
-            self.paper.put_wrapped(PLAIN, &format!("{what} not {verb}: {api} returned {}", name_of(status)));
+            self.paper
+                .put_wrapped(PLAIN, &format!("{what} not {verb}: {api} returned {}", words::status(status)));
             return self.paper.end();
         }
         let slot = match slot {
@@ -397,7 +399,7 @@ impl Timeline<'_> {
         let family = words::family(notification.family);
         let took = duration(notification.elapsed, self.paper.signs());
         let status = match notification.status {
-            Some(status) if status.as_u32() != 0 => format!(", CreationStatus {}", name_of(status)),
+            Some(status) if status.as_u32() != 0 => format!(", CreationStatus {}", words::status(status)),
             _ => String::new(),
         };
         let text = format!("{family} routine in slot {} took {took}{status}", notification.slot);
@@ -449,7 +451,7 @@ impl Timeline<'_> {
     fn brief(&self, status: NTSTATUS) -> String {
         match status.name() {
             Some(name) if self.verbosity < Verbosity::Verbose => name.to_owned(),
-            _ => name_of(status),
+            _ => words::status(status),
         }
     }
 
@@ -506,39 +508,9 @@ impl Timeline<'_> {
         } else {
             self.paper.word(BAD, signs.exited, BAD, "command");
         }
-        self.paper.put(PLAIN, &command_end(code, signal));
+        self.paper.put(PLAIN, &words::command_end(code, signal));
         self.paper.end();
     }
-}
-
-/// How a command ended, in words.
-pub(super) fn command_end(code: Option<i32>, signal: Option<i32>) -> String {
-    match (code, signal) {
-        (_, Some(signal)) => match words::signal_name(signal) {
-            Some(name) => format!("was killed by signal {signal} ({name})"),
-            None => format!("was killed by signal {signal}"),
-        },
-        (Some(code), None) => format!("exited with {code}"),
-        (None, None) => "ended, nobody knows how".to_owned(),
-    }
-}
-
-/// A status by name and number.
-pub(super) fn name_of(status: NTSTATUS) -> String {
-    match status.name() {
-        Some(name) => format!("{name} ({})", words::status_code(status)),
-        None => words::status_code(status),
-    }
-}
-
-/// A command as one would type it.
-fn shell_form(command: &[impl AsRef<str>]) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
-    let words = command.iter().map(AsRef::as_ref).map(|word| match word {
-        _ if !word.is_empty() && word.chars().all(plain) => word.to_owned(),
-        _ => format!("'{}'", word.replace('\'', r"'\''")),
-    });
-    words.collect::<Vec<_>>().join(" ")
 }
 
 /// A blank line and the beginning of a block that has the whole width.

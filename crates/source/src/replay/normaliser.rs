@@ -25,7 +25,7 @@ pub struct Told {
 }
 
 /// A record that is told.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Accepted<'a> {
     /// The machine, by its place in the order in which they were first heard of.
     pub machine: usize,
@@ -35,8 +35,8 @@ pub struct Accepted<'a> {
     pub file: usize,
     /// Which record of that it is.
     pub number: u64,
-    /// What it tells: one recorded event, among those that must have been before and behind it.
-    pub events: &'a [Told],
+    /// What it tells: one recorded event, among those that must have been before and behind it. They may be taken out.
+    pub events: &'a mut Vec<Told>,
 }
 
 /// A record that is not told.
@@ -53,7 +53,7 @@ pub struct Rejection<'a> {
 }
 
 /// What becomes of a record.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub enum Step<'a> {
     /// It is told.
     Accepted(Accepted<'a>),
@@ -71,6 +71,8 @@ pub struct Normaliser {
     machines: Vec<Machine>,
     by_name: HashMap<String, usize>,
     waiting: usize,
+    /// Room for an event that is passed on.
+    passing: Vec<Told>,
 }
 
 impl Normaliser {
@@ -82,6 +84,7 @@ impl Normaliser {
             machines: Vec::new(),
             by_name: HashMap::new(),
             waiting: 0,
+            passing: Vec::new(),
         }
     }
 
@@ -149,8 +152,11 @@ impl Normaliser {
         match self.wanted(name) {
             Ok(machine) => {
                 self.account.accepted += 1;
-                let events = &[Told { event, recorded: true }];
-                out(Step::Accepted(Accepted { machine, name, file, number, events }));
+                let mut events = std::mem::take(&mut self.passing);
+                events.push(Told { event, recorded: true });
+                out(Step::Accepted(Accepted { machine, name, file, number, events: &mut events }));
+                events.clear();
+                self.passing = events;
             }
             Err(cause) => self.reject(file, number, cause, name, out),
         }

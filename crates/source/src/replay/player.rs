@@ -13,8 +13,6 @@ use crate::{Delivery, Recipient, Reply};
 
 /// How many events go in one batch at most.
 const BATCH: usize = 256;
-/// How long a batch is waited for at a time.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// How a recording is played.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -40,6 +38,8 @@ pub struct Played {
     pub doubtful: u64,
     /// How many of them were withheld.
     pub withheld: u64,
+    /// Events that were not delivered, as there was nobody to deliver to any more.
+    pub undelivered: u64,
 }
 
 impl Played {
@@ -51,6 +51,7 @@ impl Played {
         self.doubtful_processes += other.doubtful_processes;
         self.doubtful += other.doubtful;
         self.withheld += other.withheld;
+        self.undelivered += other.undelivered;
     }
 }
 
@@ -60,10 +61,17 @@ impl Played {
 pub struct Gone;
 
 /// Delivers events in batches. A batch ends with a creation, so that its verdict is known before what follows is delivered.
+///
+/// While drivers are told of a batch, the next one is gathered: what becomes of its events is decided once the verdict on
+/// the one before is there.
 #[derive(Debug)]
 pub struct Player {
     play: Play,
+    /// The events of the next batch, of which nothing is decided yet.
+    next: Vec<Event<'static>>,
     batch: Vec<Event<'static>>,
+    /// How far the delivery of the batch is, where it has begun.
+    begun: Option<Delivery>,
     /// Processes that live, with their first threads; and because of which one what they do would not have happened.
     processes: HashMap<ProcessId, (ThreadId, Option<ProcessId>)>,
     played: Played,
@@ -73,7 +81,15 @@ pub struct Player {
 impl Player {
     /// Nothing played yet.
     pub fn new(play: Play) -> Self {
-        Self { play, batch: Vec::new(), processes: HashMap::new(), played: Played::default(), began: None }
+        Self {
+            play,
+            next: Vec::new(),
+            batch: Vec::new(),
+            begun: None,
+            processes: HashMap::new(),
+            played: Played::default(),
+            began: None,
+        }
     }
 
     /// What was played by now.
@@ -87,6 +103,40 @@ impl Player {
     /// [`Gone`].
     pub fn play(&mut self, event: Event<'static>, to: &mut dyn Recipient) -> Result<(), Gone> {
         self.wait(event.time, to)?;
+        let creates = matches!(event.kind, EventKind::ProcessCreate(_));
+        self.next.push(event);
+        if creates || self.next.len() >= BATCH { self.turn(to) } else { Ok(()) }
+    }
+
+    /// Delivers what waits for a batch to be full, and waits until drivers have been told of it.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn flush(&mut self, to: &mut dyn Recipient) -> Result<(), Gone> {
+        self.turn(to)?;
+        self.settle(to)
+    }
+
+    /// It is the next batch's turn.
+    fn turn(&mut self, to: &mut dyn Recipient) -> Result<(), Gone> {
+        let mut next = std::mem::take(&mut self.next);
+        let mut left = next.len();
+        let mut told = self.settle(to);
+        for event in next.drain(..) {
+            told = told.and_then(|()| self.decide(event, to));
+            left -= usize::from(told.is_ok());
+        }
+        self.next = next;
+        if told.is_err() {
+            self.played.undelivered += left as u64;
+            return told;
+        }
+        self.begin(to);
+        Ok(())
+    }
+
+    /// Decides whether an event is delivered.
+    fn decide(&mut self, event: Event<'static>, to: &mut dyn Recipient) -> Result<(), Gone> {
         let because = self.because(&event);
         match &event.kind {
             EventKind::ProcessCreate(process)
@@ -94,7 +144,8 @@ impl Player {
             | EventKind::ProcessClone(process) => {
                 self.processes.insert(process.process, (process.first_thread, because));
                 if let Some(because) = because {
-                    self.flush(to)?;
+                    self.begin(to);
+                    self.settle(to)?;
                     self.played.doubtful_processes += 1;
                     to.would_not_have_happened(process.process, because);
                 }
@@ -111,21 +162,23 @@ impl Player {
                 return Ok(());
             }
         }
-        let creates = matches!(event.kind, EventKind::ProcessCreate(_));
         self.batch.push(event);
-        if creates || self.batch.len() >= BATCH { self.flush(to) } else { Ok(()) }
+        Ok(())
     }
 
-    /// Delivers what waits for a batch to be full.
-    ///
-    /// # Errors
-    /// [`Gone`].
-    pub fn flush(&mut self, to: &mut dyn Recipient) -> Result<(), Gone> {
-        if self.batch.is_empty() {
-            return Ok(());
+    /// Begins to deliver what is in the batch by now.
+    fn begin(&mut self, to: &mut dyn Recipient) {
+        if !self.batch.is_empty() {
+            self.played.events += self.batch.len() as u64;
+            self.begun = Some(to.begin(&self.batch));
         }
+    }
+
+    /// Waits for the batch that was begun, and draws the conclusions.
+    fn settle(&mut self, to: &mut dyn Recipient) -> Result<(), Gone> {
+        let Some(begun) = self.begun.take() else { return Ok(()) };
         let batch = std::mem::take(&mut self.batch);
-        let reply = self.deliver(&batch, to)?;
+        let reply = reply(begun, to)?;
         if let Some(refused) = reply.refused {
             self.played.refused += 1;
             self.end((refused.process, refused.status), batch.last(), true, to)?;
@@ -137,23 +190,6 @@ impl Player {
         self.batch = batch;
         self.batch.clear();
         Ok(())
-    }
-
-    fn deliver(&mut self, batch: &[Event<'_>], to: &mut dyn Recipient) -> Result<Reply, Gone> {
-        self.played.events += batch.len() as u64;
-        let mut delivery = to.deliver(batch);
-        loop {
-            match delivery {
-                Delivery::Done(reply) => return Ok(reply),
-                Delivery::Gone => return Err(Gone),
-                Delivery::Pending(ticket) => {
-                    delivery = match to.finished(LOOK) {
-                        Some((done, delivery)) if done == ticket => delivery,
-                        _ => Delivery::Pending(ticket),
-                    };
-                }
-            }
-        }
     }
 
     /// A process that would have ended here: it was refused, or a driver has terminated it. What the recording has of it is
@@ -185,11 +221,16 @@ impl Player {
         }
         rest.push(event(thread, EventKind::ThreadExit(ThreadExit { thread, status })));
         rest.push(event(thread, EventKind::ProcessExit(ProcessExit { process, status })));
-        self.deliver(&rest, to).map(drop)
+        self.played.events += rest.len() as u64;
+        reply(to.deliver(&rest), to).map(drop)
     }
 
     /// The process that was ended, where an event would therefore not have happened.
     fn because(&self, event: &Event<'_>) -> Option<ProcessId> {
+        // Most recordings never come to that.
+        if self.played.refused + self.played.terminated == 0 {
+            return None;
+        }
         let ended = |process: ProcessId| self.processes.get(&process).and_then(|(_, because)| *because);
         match &event.kind {
             EventKind::ProcessPresent(_) => None,
@@ -213,6 +254,17 @@ impl Player {
             std::thread::sleep(early);
         }
         Ok(())
+    }
+}
+
+/// Waits for a delivery to be done.
+fn reply(mut delivery: Delivery, to: &mut dyn Recipient) -> Result<Reply, Gone> {
+    loop {
+        match delivery {
+            Delivery::Done(reply) => return Ok(reply),
+            Delivery::Gone => return Err(Gone),
+            Delivery::Pending(ticket) => delivery = to.done(ticket),
+        }
     }
 }
 
@@ -284,12 +336,14 @@ mod tests {
         Event { time: Time(2), context: client(process), kind, conditions: Conditions::default() }
     }
 
+    fn story() -> [Event<'static>; 7] {
+        [create(8, 4), create(12, 8), create(16, 12), exit(8), exit(12), create(12, 4), create(20, 12)]
+    }
+
     fn played(withhold: bool) -> (Bench, Played) {
         let mut bench = Bench { refuses: 8, ..Bench::default() };
         let mut player = Player::new(Play { withhold, speed: None });
-        let events =
-            [create(8, 4), create(12, 8), create(16, 12), exit(8), exit(12), create(12, 4), create(20, 12)];
-        for event in events {
+        for event in story() {
             player.play(event, &mut bench).unwrap();
         }
         player.flush(&mut bench).unwrap();
@@ -313,6 +367,76 @@ mod tests {
         let expected =
             Played { events: 7, refused: 1, doubtful_processes: 2, doubtful: 4, ..Played::default() };
         assert_eq!(played, expected);
+    }
+
+    /// Lets a batch that was begun wait until somebody waits for it; then it is told as [`Bench`] tells it.
+    #[derive(Default)]
+    struct Later {
+        bench: Bench,
+        begun: Option<Vec<Event<'static>>>,
+        /// Whether it is gone.
+        gone: bool,
+    }
+
+    impl Recipient for Later {
+        fn deliver(&mut self, batch: &[Event<'_>]) -> Delivery {
+            assert!(self.begun.is_none(), "one batch at a time");
+            self.bench.deliver(batch)
+        }
+
+        fn begin(&mut self, batch: &[Event<'_>]) -> Delivery {
+            let batch = batch.iter().map(|event| event.clone().into_owned()).collect();
+            assert!(self.begun.replace(batch).is_none(), "one batch at a time");
+            Delivery::Pending(Ticket(7))
+        }
+
+        fn done(&mut self, ticket: Ticket) -> Delivery {
+            assert_eq!(ticket, Ticket(7));
+            match self.begun.take() {
+                Some(_) if self.gone => Delivery::Gone,
+                Some(batch) => self.bench.deliver(&batch),
+                None => panic!("nothing was begun"),
+            }
+        }
+
+        fn finished(&mut self, _: Duration) -> Option<(Ticket, Delivery)> {
+            None
+        }
+
+        fn would_not_have_happened(&mut self, process: ProcessId, because: ProcessId) {
+            assert!(self.begun.is_none(), "what was told before stands before it");
+            self.bench.would_not_have_happened(process, because);
+        }
+    }
+
+    #[test]
+    fn what_is_gathered_while_a_batch_is_told_comes_to_the_same() {
+        for withhold in [false, true] {
+            let mut later = Later { bench: Bench { refuses: 8, ..Bench::default() }, ..Later::default() };
+            let (bench, expected) = played(withhold);
+            let mut player = Player::new(Play { withhold, speed: None });
+            for event in story() {
+                player.play(event, &mut later).unwrap();
+            }
+            player.flush(&mut later).unwrap();
+            assert_eq!(player.played(), expected);
+            assert_eq!((later.bench.batches, later.bench.marks), (bench.batches, bench.marks));
+        }
+    }
+
+    #[test]
+    fn each_event_is_told_or_counted_when_there_is_nobody_any_more() {
+        let mut later = Later { gone: true, ..Later::default() };
+        let mut player = Player::new(Play::default());
+        let mut taken = 0;
+        for event in story() {
+            taken += 1;
+            if player.play(event, &mut later).is_err() {
+                break;
+            }
+        }
+        let played = player.played();
+        assert_eq!((played.events, played.undelivered, taken), (1, 1, 2));
     }
 
     #[test]

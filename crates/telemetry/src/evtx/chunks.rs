@@ -15,9 +15,9 @@ const CHUNK: usize = 64 << 10;
 const CHUNK_HEADER: usize = 512;
 const CHUNK_MAGIC: &[u8] = b"ElfChnk\0";
 /// A record begins so; its size follows.
-const RECORD_MAGIC: &[u8] = b"\x2A\x2A\0\0";
+pub(super) const RECORD_MAGIC: &[u8] = b"\x2A\x2A\0\0";
 /// The least that a record takes: its header, and its size again.
-const RECORD_LEAST: usize = 28;
+pub(super) const RECORD_LEAST: usize = 28;
 
 /// Where a chunk is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,13 +1,17 @@
 //! Windows event logs: chunks of 64 KiB, each with records and all that they refer to, so that each is read by itself.
 //!
 //! ```text
-//!   bytes ──▶ chunks, the oldest first ──▶ records (crate evtx) ──▶ the event as JSON ──▶ json::event ──▶ Fields ──▶ logged
+//!   bytes ──▶ chunks, the oldest first ──▶ direct: templates, values ───────────────────────────▶ Fields ──▶ logged
+//!                                     └──▶ records (crate evtx) ──▶ the event as JSON ──▶ json::event ──┘
 //! ```
+//!
+//! The second way is for chunks in which anything is unusual or damaged.
 //!
 //! Checksums are not asked for: a log that was copied from a running machine has stale ones, and what is damaged shows by
 //! not being readable. Records that were deleted are not dug out.
 
 mod chunks;
+mod direct;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,16 +26,42 @@ use crate::json::keys::Keys;
 use crate::logged::{self, Log, Refusal};
 use crate::supersede::{Ahead, Supersede};
 use crate::{Reason, Rejected, Told};
-use chunks::{Chunk, Chunks};
+use chunks::{Chunk, Chunks, Place};
+use direct::Direct;
 
 /// The records of a part.
 pub(crate) fn records(part: Part) -> Records {
+    with(part, Ways::new)
+}
+
+/// The same, all of them by the second way.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn rendered(part: Part) -> Records {
+    with(part, || Ways { direct: None, ..Ways::new() })
+}
+
+/// How many chunks are read by the first way, and how many have records at all.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn direct(part: &Part) -> (usize, usize) {
+    let (mut direct, mut read, mut all) = (Direct::default(), 0, 0);
+    for chunk in part.seekable().and_then(Chunks::new).into_iter().flatten().flatten() {
+        if let Chunk::Data { place, data, .. } = chunk
+            && let Ok(chunk) = EvtxChunkData::new(data, false)
+        {
+            let end = usize::try_from(chunk.header.free_space_offset).unwrap_or(usize::MAX);
+            read += usize::from(direct.read(&chunk.data, end, place).is_some());
+            all += 1;
+        }
+    }
+    (read, all)
+}
+
+fn with(part: Part, ways: fn() -> Ways) -> Records {
     let again = part.clone();
     Records {
         state: State::Closed(part),
-        supersede: Supersede::new(move || ahead(&again)),
-        settings: settings(),
-        keys: Keys::new(),
+        supersede: Supersede::new(move || ahead(&again, ways())),
+        ways: ways(),
         ready: VecDeque::new(),
         number: 0,
     }
@@ -41,8 +71,7 @@ pub(crate) fn records(part: Part) -> Records {
 pub(crate) struct Records {
     state: State,
     supersede: Supersede,
-    settings: Arc<ParserSettings>,
-    keys: Keys,
+    ways: Ways,
     /// What the chunk that was read last has left.
     ready: VecDeque<Outcome>,
     number: u64,
@@ -56,8 +85,21 @@ enum State {
 
 type Outcome = Result<(Told, Log), Refusal>;
 
-fn settings() -> Arc<ParserSettings> {
-    Arc::new(ParserSettings::default().indent(false))
+/// The ways in which a chunk is read.
+struct Ways {
+    direct: Option<Direct>,
+    settings: Arc<ParserSettings>,
+    keys: Keys,
+}
+
+impl Ways {
+    fn new() -> Self {
+        Self {
+            direct: Some(Direct::default()),
+            settings: Arc::new(ParserSettings::default().indent(false)),
+            keys: Keys::new(),
+        }
+    }
 }
 
 impl Iterator for Records {
@@ -73,9 +115,7 @@ impl Iterator for Records {
                 State::Open(mut chunks) => match chunks.next()? {
                     Ok(chunk) => {
                         self.state = State::Open(chunks);
-                        read(chunk, &self.settings, &mut self.keys, &mut |outcome| {
-                            self.ready.push_back(outcome)
-                        });
+                        read(chunk, &mut self.ways, &mut |outcome| self.ready.push_back(outcome));
                     }
                     Err(error) => return Some(Err(crate::damage(self.number + 1, &error))),
                 },
@@ -93,7 +133,8 @@ impl Iterator for Records {
 }
 
 /// Reads the records of a chunk, and of a bad one as many as can be read.
-fn read(chunk: Chunk, settings: &Arc<ParserSettings>, keys: &mut Keys, emit: &mut dyn FnMut(Outcome)) {
+fn read(chunk: Chunk, ways: &mut Ways, emit: &mut dyn FnMut(Outcome)) {
+    let Ways { direct, settings, keys } = ways;
     let (place, cut, mut data) = match chunk {
         Chunk::Bad { reason, detail } => return emit(Err((reason, detail))),
         Chunk::Data { place, cut, data } => match EvtxChunkData::new(data, false) {
@@ -104,6 +145,26 @@ fn read(chunk: Chunk, settings: &Arc<ParserSettings>, keys: &mut Keys, emit: &mu
     if let Some(end) = cut {
         data.header.free_space_offset = end;
     }
+    let end = usize::try_from(data.header.free_space_offset).unwrap_or(usize::MAX);
+    let read = direct.as_mut().and_then(|direct| direct.read(&data.data, end, place));
+    if let Some(outcomes) = read {
+        outcomes.for_each(&mut *emit);
+    } else {
+        render(&mut data, place, settings, keys, emit);
+    }
+    if cut.is_some() {
+        emit(Err((Reason::Truncated, format!("{place}: the file ends within this chunk"))));
+    }
+}
+
+/// Reads them by the second way.
+fn render(
+    data: &mut EvtxChunkData,
+    place: Place,
+    settings: &Arc<ParserSettings>,
+    keys: &mut Keys,
+    emit: &mut dyn FnMut(Outcome),
+) {
     match data.parse(Arc::clone(settings)) {
         Ok(mut chunk) => {
             for record in chunk.iter() {
@@ -116,9 +177,6 @@ fn read(chunk: Chunk, settings: &Arc<ParserSettings>, keys: &mut Keys, emit: &mu
             }
         }
         Err(error) => emit(Err((Reason::Damaged, format!("{place}: {}", explained(&error))))),
-    }
-    if cut.is_some() {
-        emit(Err((Reason::Truncated, format!("{place}: the file ends within this chunk"))));
     }
 }
 
@@ -147,8 +205,7 @@ fn explained(error: &dyn std::error::Error) -> String {
 }
 
 /// The second pass over a log, for what Sysmon tells in it.
-fn ahead(part: &Part) -> Ahead {
-    let (settings, mut keys) = (settings(), Keys::new());
+fn ahead(part: &Part, mut ways: Ways) -> Ahead {
     let sysmon: Vec<u8> = "Sysmon".encode_utf16().flat_map(u16::to_le_bytes).collect();
     let sysmon = memmem::Finder::new(&sysmon).into_owned();
     // An end that is no clean one is the first pass's to report.
@@ -159,7 +216,7 @@ fn ahead(part: &Part) -> Ahead {
         if let Chunk::Data { data, .. } = &chunk
             && sysmon.find(data).is_some()
         {
-            read(chunk, &settings, &mut keys, &mut |outcome| {
+            read(chunk, &mut ways, &mut |outcome| {
                 if let Ok((told, Log::Sysmon)) = outcome {
                     found.push(told);
                 }

@@ -6,8 +6,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::keys::Keys;
-use super::packed;
-use super::shape::{Meaning, Place, named};
+use super::shape::{Meaning, OF_POWERSHELL, Place, named};
+use super::{packed, positions};
 use crate::fields::{Field, Fields, Value};
 
 /// What was read of an event.
@@ -16,6 +16,8 @@ pub(crate) struct Event<'a> {
     pub(crate) fields: Fields<'a>,
     /// Texts that hold more of the event.
     packed: Vec<(Place, Cow<'a, str>)>,
+    /// Values by their places.
+    places: Vec<Option<String>>,
     /// The message: read only when it is asked for, as it is most of an event and seldom needed.
     message: Message<'a>,
     /// What keys mean, lent while it is read.
@@ -36,6 +38,13 @@ pub(crate) fn read<'a>(text: &'a [u8], keys: &mut Keys) -> Result<(Fields<'a>, u
     let (event, length) = parse(text, Place::Top, Message::None, keys)?;
     let mut event = event;
     unpack(&mut event);
+    if event.fields.rank(Field::EventId) == Some(OF_POWERSHELL) {
+        // What PowerShell calls so is the process that wrote the log.
+        event.fields.drop(Field::ProcessId);
+    }
+    if !event.places.is_empty() {
+        positions::read(&event.places, &mut event.fields);
+    }
     if matches!(event.message, Message::Passed) && lacks(&event.fields) {
         let (with_message, _) = parse(text, Place::Top, Message::Wanted, keys)?;
         if let Message::Read(message) = with_message.message {
@@ -75,10 +84,13 @@ fn unpack(event: &mut Event<'_>) {
     }
 }
 
-/// Whether an event lacks the process id that its message may have: NXLog drops `ProcessId` for a field of its own.
+/// Whether an event lacks what its message may have: NXLog drops `ProcessId` for a field of its own, PowerShell all fields
+/// that are too deep.
 fn lacks(fields: &Fields<'_>) -> bool {
     match fields.number(Field::EventId) {
-        Some(1 | 5 | 7 | 4689) => !fields.has(Field::ProcessId),
+        Some(1 | 5 | 4689) => !fields.has(Field::ProcessId),
+        Some(6) => !fields.has(Field::ImageLoaded),
+        Some(7) => !fields.has(Field::ProcessId) || !fields.has(Field::ImageLoaded),
         Some(4688) => !fields.has(Field::NewProcessId),
         _ => false,
     }
@@ -183,6 +195,14 @@ impl<'a> Visitor<'a> for Node<'_, 'a> {
             while list.next_element_seed(Node { event: self.event, meaning })?.is_some() {}
             return Ok(());
         }
+        if self.meaning.into == Some(Place::Places) {
+            while let Some(Positional(value)) = list.next_element()? {
+                if self.event.places.len() < positions::MOST {
+                    self.event.places.push(value);
+                }
+            }
+            return Ok(());
+        }
         // Elasticsearch gives each field as a list of its values.
         list.next_element_seed(self)?;
         while list.next_element::<IgnoredAny>()?.is_some() {}
@@ -221,6 +241,35 @@ impl<'a> serde::Deserialize<'a> for Text {
         let meaning = Meaning { field: Some((Field::Image, 0)), ..Meaning::NONE };
         Node { event: &mut event, meaning }.deserialize(from)?;
         Ok(Self(event.fields.owned(Field::Image).unwrap_or_default()))
+    }
+}
+
+/// A value of which only its place is known: by itself, or as `{"Value": …}`. One that is no text or number has its place.
+struct Positional(Option<String>);
+
+impl<'a> serde::Deserialize<'a> for Positional {
+    fn deserialize<D: Deserializer<'a>>(from: D) -> Result<Self, D::Error> {
+        #[derive(serde::Deserialize)]
+        #[serde(untagged)]
+        enum Value {
+            Text(String),
+            Number(i64),
+            Object {
+                #[serde(rename = "Value")]
+                value: Option<Box<Value>>,
+            },
+            Other(IgnoredAny),
+        }
+        Ok(Self(match Option::<Value>::deserialize(from)? {
+            Some(Value::Text(text)) => Some(text),
+            Some(Value::Number(number)) => Some(number.to_string()),
+            Some(Value::Object { value: Some(value) }) => match *value {
+                Value::Text(text) => Some(text),
+                Value::Number(number) => Some(number.to_string()),
+                _ => None,
+            },
+            _ => None,
+        }))
     }
 }
 

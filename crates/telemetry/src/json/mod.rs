@@ -4,12 +4,15 @@
 //!   stream ──▶ utf16 ──▶ split ──▶ event (by shape, packed) ──▶ Fields ──▶ logged: Told | Rejected
 //! ```
 
+mod dates;
 pub(crate) mod event;
 pub(crate) mod keys;
 mod packed;
+mod positions;
 mod scan;
-mod shape;
+pub(crate) mod shape;
 mod split;
+mod wrap;
 
 use std::io::Read;
 
@@ -18,6 +21,7 @@ use crate::logged::{self, Log};
 use crate::supersede::{Ahead, Supersede};
 use crate::utf16::Narrow;
 use crate::{Reason, Refusal, Rejected, Told};
+use dates::Dates;
 use keys::Keys;
 use memchr::memmem;
 use split::{Bad, LONGEST, Piece, Splitter};
@@ -30,7 +34,7 @@ pub(crate) fn records(part: Part) -> Records {
 
 /// The records of a part, each as it is by itself.
 pub(crate) fn raw(part: &Part) -> Raw {
-    Raw { split: Some(split(part.stream())), keys: Keys::new() }
+    Raw { split: Some(split(part.stream())), keys: Keys::new(), dates: Dates::default() }
 }
 
 type Split = Splitter<Box<dyn Read + Send>>;
@@ -54,6 +58,7 @@ pub(crate) struct Raw {
     /// Until the text has ended.
     split: Option<Split>,
     keys: Keys,
+    dates: Dates,
 }
 
 fn split(stream: Box<dyn Read + Send>) -> Split {
@@ -70,7 +75,7 @@ impl Iterator for Raw {
                 self.split = None;
                 return None;
             }
-            Ok(Some(Piece::Record { text, cut })) => record(text, cut, &mut self.keys),
+            Ok(Some(Piece::Record { text, cut })) => record(text, cut, &mut self.keys, &mut self.dates),
             Ok(Some(Piece::Bad { what })) => (Err(bad(what)), None),
             Err(error) => {
                 let rejected = crate::damage(split.number() + 1, &error);
@@ -92,14 +97,20 @@ impl Iterator for Raw {
 }
 
 /// What a record tells, and where in its text another begins.
-fn record(text: &[u8], cut: bool, keys: &mut Keys) -> (Result<(Told, Log), Refusal>, Option<usize>) {
-    let (fields, length) = match event::read(text, keys) {
+fn record(
+    text: &[u8],
+    cut: bool,
+    keys: &mut Keys,
+    dates: &mut Dates,
+) -> (Result<(Told, Log), Refusal>, Option<usize>) {
+    let (mut fields, length) = match event::read(text, keys) {
         Ok(read) => read,
         Err(error) => {
             let reason = if cut && error.is_eof() { Reason::Truncated } else { Reason::Malformed };
             return (Err((reason, error.to_string())), None);
         }
     };
+    dates.settle(&mut fields);
     let between = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b',' | b']');
     match text[length..].iter().position(|byte| !between(byte)) {
         Some(at) if text[length + at] == b'{' => (logged::tell(&fields, 0), Some(length + at)),
@@ -119,7 +130,7 @@ fn bad(what: Bad) -> Refusal {
 
 /// The second pass over a part, for what Sysmon tells in it.
 fn ahead(part: &Part) -> Ahead {
-    let (mut split, mut keys) = (split(part.stream()), Keys::new());
+    let (mut split, mut keys, mut dates) = (split(part.stream()), Keys::new(), Dates::default());
     // What an event of Sysmon has in it somewhere. Names that are written with escapes are not found: nobody does.
     let marks = ["ysmon", "YSMON", "UtcTime"].map(memmem::Finder::new);
     Box::new(std::iter::from_fn(move || {
@@ -127,7 +138,7 @@ fn ahead(part: &Part) -> Ahead {
             // An end that is no clean one is the first pass's to report.
             let (outcome, length) = match split.next().ok()?? {
                 Piece::Record { text, .. } if !marks.iter().any(|mark| mark.find(text).is_some()) => continue,
-                Piece::Record { text, cut } => record(text, cut, &mut keys),
+                Piece::Record { text, cut } => record(text, cut, &mut keys, &mut dates),
                 Piece::Bad { .. } => continue,
             };
             if let Some(length) = length {

@@ -7,6 +7,9 @@
 //! | Splunk | as NXLog, within `result`; `EventCode`; or the whole event as XML in `_raw` |
 //! | Sentinel | rows: `Source`, `EventID`, `Computer`, `TimeGenerated`; `EventData` as one string |
 //! | a dumped EVTX | `Event.System.*`, `Event.EventData.*` |
+//! | PowerShell's `Get-WinEvent` | `Id`, `ProviderName`, `MachineName`, `TimeCreated`; the fields in `Properties`, by their places |
+//! | `Get-EventLog` | `EventID`, `Source`, `MachineName`; the fields in `ReplacementStrings`, by their places |
+//! | Azure's diagnostics | as Sentinel, within `properties` |
 //!
 //! A name is taken as it is written, then without regard to case and to `_`, `-` and blanks; the first is the better.
 
@@ -40,7 +43,12 @@ pub(crate) enum Place {
     Host,
     /// `dll` and `file` of ECS.
     Dll,
+    /// The event's own fields by their places; as an object it wraps the event.
+    Places,
 }
+
+/// The rank of an event's id where only PowerShell puts it.
+pub(crate) const OF_POWERSHELL: u8 = 4;
 
 /// What is done with what stands at a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -114,7 +122,7 @@ fn single(place: Place, key: &str) -> Meaning {
     let Some(folded) = Folded::of(key) else { return Meaning::NONE };
     let folded = folded.as_str();
     match place {
-        Place::Top => top(key, folded),
+        Place::Top | Place::Places => top(key, folded),
         Place::Winlog => winlog(folded),
         Place::Event => event(folded),
         Place::System => system(folded),
@@ -171,6 +179,8 @@ fn top(key: &str, folded: &str) -> Meaning {
         "channel" | "logname" | "eventlog" => Meaning::field(Field::Channel, 1),
         "eventid" => Meaning::field(Field::EventId, 1).or_into(Place::EventId),
         "eventcode" => Meaning::field(Field::EventId, 2),
+        "id" if key == "Id" => Meaning::field(Field::EventId, OF_POWERSHELL),
+        "properties" | "replacementstrings" => Meaning::into(Place::Places),
         "computer" => Meaning::field(Field::Computer, 1),
         "computername" => Meaning::field(Field::Computer, 2),
         "hostname" => Meaning::field(Field::Computer, 3),

@@ -2,13 +2,15 @@
 //!
 //! Where the first object ends with its line, every line is a record, and a damaged one costs no other. Where it does not
 //! (an array, objects over several lines), objects are followed by their brackets; after damage, the next line that begins
-//! an object where none can stand within another begins the next record.
+//! an object where none can stand within another begins the next record. An object around an array of records is passed over
+//! as it goes, and never held.
 
 use std::io::{self, Read};
 
 use memchr::{memchr, memchr_iter, memchr3};
 
 use super::scan::{Scan, Step};
+use super::wrap::{self, LOOK, Look};
 
 /// A record is at most so long.
 pub(crate) const LONGEST: usize = 16 << 20;
@@ -52,6 +54,9 @@ pub(crate) struct Splitter<R> {
     from: usize,
     ended: bool,
     mode: Option<Mode>,
+    /// How many objects are open around the array of records, and whether there was any such object.
+    around: u32,
+    wraps: bool,
     /// Of what begins at `from`.
     offset: u64,
     line: u64,
@@ -69,6 +74,8 @@ impl<R: Read> Splitter<R> {
             from: 0,
             ended: false,
             mode: None,
+            around: 0,
+            wraps: false,
             offset: 0,
             line: 1,
             started: (0, 0),
@@ -102,7 +109,13 @@ impl<R: Read> Splitter<R> {
     /// The next piece.
     pub(crate) fn next(&mut self) -> io::Result<Option<Piece<'_>>> {
         let previous = self.number();
-        let Some(first) = self.skip_between()? else { return Ok(None) };
+        let first = loop {
+            match self.skip_between()? {
+                None => return Ok(None),
+                Some(b'{') if self.is_wrapper()? => {}
+                Some(first) => break first,
+            }
+        };
         self.previous = previous;
         self.started = (self.offset, self.line);
         if first != b'{' {
@@ -122,14 +135,18 @@ impl<R: Read> Splitter<R> {
 
     /// Passes over what stands between records, and says what begins after it.
     fn skip_between(&mut self) -> io::Result<Option<u8>> {
-        if self.offset == 0 && self.available(3)? && self.rest().starts_with(b"\xEF\xBB\xBF") {
-            self.take(3);
-        }
         loop {
             while let Some(&byte) = self.buffer.get(self.from) {
                 match byte {
                     // An array is read as what is in it.
                     b'[' if self.mode.is_none() => self.mode = Some(Mode::Objects),
+                    b']' if self.around > 0 => {
+                        self.take(1);
+                        self.pass_around()?;
+                        continue;
+                    }
+                    // Each file that was put behind another may have begun with a mark.
+                    0xEF if self.available(3)? && self.rest().starts_with(b"\xEF\xBB\xBF") => self.take(2),
                     b'[' | b']' | b',' | b' ' | b'\t' | b'\r' | b'\n' | 0x1E => {}
                     other => return Ok(Some(other)),
                 }
@@ -137,6 +154,109 @@ impl<R: Read> Splitter<R> {
             }
             if !self.fill()? {
                 return Ok(None);
+            }
+        }
+    }
+
+    /// Passes over the beginning of an object that holds records, if one begins here.
+    fn is_wrapper(&mut self) -> io::Result<bool> {
+        if self.mode.is_some() && (!self.wraps || self.around > 0) {
+            return Ok(false);
+        }
+        loop {
+            let seen = self.rest().len();
+            match wrap::look(self.rest()) {
+                Look::Wrapper { length, depth } => {
+                    self.take(length);
+                    self.mode = Some(Mode::Objects);
+                    (self.around, self.wraps) = (depth, true);
+                    return Ok(true);
+                }
+                Look::More if seen < LOOK && self.fill()? => {}
+                _ => return Ok(false),
+            }
+        }
+    }
+
+    /// Passes over what stands behind an array of records, up to the end of the objects around it or to another array.
+    fn pass_around(&mut self) -> io::Result<()> {
+        while self.around > 0 {
+            match self.skip_blank()? {
+                Some(b',') => self.take(1),
+                Some(b'}') => {
+                    self.take(1);
+                    self.around -= 1;
+                }
+                Some(b'"') => {
+                    let key = self.key()?;
+                    if self.skip_blank()? == Some(b':') {
+                        self.take(1);
+                    }
+                    match self.skip_blank()? {
+                        Some(b'[') if wrap::is_array(&key) => {
+                            self.take(1);
+                            return Ok(());
+                        }
+                        Some(b'{') if wrap::is_object(&key) => {
+                            self.take(1);
+                            self.around += 1;
+                        }
+                        Some(b'{' | b'[') => self.pass_value()?,
+                        Some(b'"') => drop(self.key()?),
+                        _ => self.skip_to(|rest| memchr3(b',', b'}', b']', rest))?,
+                    }
+                }
+                // It is damaged, which is told of what stands there.
+                _ => self.around = 0,
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes over a string, and gives as much of it as a key that means something has.
+    fn key(&mut self) -> io::Result<Vec<u8>> {
+        let mut key = Vec::new();
+        let mut escaped = false;
+        self.take(1);
+        loop {
+            for at in 0..self.rest().len() {
+                let byte = self.rest()[at];
+                if !escaped && byte == b'"' {
+                    self.take(at + 1);
+                    return Ok(key);
+                }
+                escaped = !escaped && byte == b'\\';
+                if key.len() < 32 {
+                    key.push(byte);
+                }
+            }
+            self.take(self.rest().len());
+            if !self.fill()? {
+                return Ok(key);
+            }
+        }
+    }
+
+    /// Passes over an object or an array.
+    fn pass_value(&mut self) -> io::Result<()> {
+        let mut scan = Scan::default();
+        loop {
+            match scan.on(self.rest()) {
+                Step::More => {
+                    self.take(self.rest().len());
+                    if !self.fill()? {
+                        return Ok(());
+                    }
+                }
+                Step::Done(end) => {
+                    self.take(end);
+                    return Ok(());
+                }
+                Step::Broken(at) => {
+                    self.take(at);
+                    self.around = 0;
+                    return Ok(());
+                }
             }
         }
     }
@@ -372,6 +492,46 @@ mod tests {
         assert_eq!(texts("[{\"a\":1},{\"b\":[{}]},{\"c\":1}]"), ["{\"a\":1}", "{\"b\":[{}]}", "{\"c\":1}"]);
         assert_eq!(texts("{\"a\":1}{\"b\":1} {\"c\":1}"), ["{\"a\":1}", "{\"b\":1}", "{\"c\":1}"]);
         assert_eq!(texts("[]"), [""; 0]);
+    }
+
+    #[test]
+    fn what_stands_around_an_array_of_records_is_passed_over() {
+        let (one, two) = ("{\"a\":1}", "{\"b\":[{}]}");
+        for text in [
+            format!("{{\"records\":[{one},{two}]}}"),
+            format!(
+                "{{\"took\":1,\"hits\":{{\"total\":{{\"value\":2}},\"hits\":[{one},{two}],\"x\":[1,{{}}]}},\"y\":\"]}}\"}}\n"
+            ),
+            format!("{{\n\"value\": [\n{one},\n{two}\n],\n\"@odata.nextLink\":\"https://x/?a=\\\"1\"}}"),
+            format!("{{\"Events\":[{one}]}}\n{{\"Events\":[]}}\n{{\"Events\":[{two}],\"next\":null}}\n"),
+            format!("{{\"records\":[{one}],\"value\":[{two}]}}"),
+            format!("\u{feff}{{\"results\":[{one}]}}\u{feff}{{\"results\":[{two}]}}"),
+        ] {
+            assert_eq!(texts(&text), [one, two], "{text}");
+        }
+        assert_eq!(
+            texts(&format!("{{\"records\":[{one},7,{two}]x}}\n{one}")),
+            [one, "NoObject", two, "NoObject", one]
+        );
+        assert_eq!(texts(&format!("{{\"records\":[{one},{{\"b\":")), [one, "Cut"]);
+    }
+
+    #[test]
+    fn an_array_in_an_object_is_not_held() {
+        let element = format!("{{\"a\":\"{}\"}},", "x".repeat(1000));
+        let text = format!(
+            "{{\"hits\":{{\"hits\":[{}{{}}],\"rest\":[{}{{}}]}}}}",
+            element.repeat(10_000),
+            element.repeat(10_000)
+        );
+        let mut splitter = Splitter::new(text.as_bytes());
+        let mut count = 0;
+        while let Some(piece) = splitter.next().unwrap() {
+            assert!(matches!(piece, Piece::Record { .. }));
+            count += 1;
+        }
+        assert_eq!(count, 10_001);
+        assert!(splitter.buffer.capacity() < 4 * STEP);
     }
 
     #[test]

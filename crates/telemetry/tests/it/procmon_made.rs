@@ -197,9 +197,27 @@ fn seeds_for_the_fuzzer() {
         ("procmon_pml", "narrow", run.to_pml(4)),
         ("recording", "plain", recording(false)),
         ("recording", "packed", recording(true)),
+        ("recording", "two", [recording(true), recording(false)].concat()),
     ];
-    for (target, name, bytes) in seeds {
+    let lines = crate::feed::lines(&recording(false));
+    let two = [&lines[..], &lines].concat();
+    let others = crate::exports::seeds().into_iter().enumerate();
+    let others = others.flat_map(|(number, text)| {
+        let feed = [&[7], text.as_bytes()].concat();
+        [("telemetry_json", text.into_bytes()), ("telemetry_feed", feed)]
+            .map(|(target, bytes)| (target, format!("export-{number}"), bytes))
+    });
+    let seeds = seeds.map(|(target, name, bytes)| (target, name.to_owned(), bytes));
+    let feeds: Vec<_> = seeds
+        .iter()
+        .map(|(_, name, bytes)| ("telemetry_feed", format!("feed-{name}"), [&[200], &bytes[..]].concat()))
+        .collect();
+    let twin = [("telemetry_lines", "one".to_owned(), lines), ("telemetry_lines", "two".to_owned(), two)];
+    for (target, name, bytes) in seeds.into_iter().chain(feeds).chain(twin).chain(others) {
         match target {
+            "telemetry_json" => drop(telemetry::oracle::check_json(&bytes)),
+            "telemetry_feed" => telemetry::oracle::check_feed(&bytes[1..], usize::from(bytes[0])),
+            "telemetry_lines" => telemetry::fuzzing::check_lines(&bytes),
             "procmon_csv" => telemetry::fuzzing::check_csv(&bytes),
             "procmon_pml" => telemetry::fuzzing::check_pml(&bytes),
             _ => telemetry::fuzzing::check_cbr(&bytes),

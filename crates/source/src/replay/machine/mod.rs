@@ -68,7 +68,7 @@ impl Machine {
     pub(super) fn tell(&mut self, entry: Entry, reading: &mut Reading<'_>) {
         self.tell_before(&entry, reading);
         let told = self.tell_one(&entry, reading);
-        let events = std::mem::take(&mut self.telling);
+        let mut events = std::mem::take(&mut self.telling);
         let Entry { file, number, .. } = entry;
         let follows = match told {
             Ok(follows) => {
@@ -81,7 +81,7 @@ impl Machine {
                     name: &self.name,
                     file,
                     number,
-                    events: &events,
+                    events: &mut events,
                 }));
                 follows
             }

@@ -171,7 +171,7 @@ fn next_number(rest: &mut &[u8]) -> Option<(i64, usize)> {
 }
 
 /// Ticks since midnight: `7:37:18.2093997 AM`, `07:37:18,2093997`, `下午 7:37:18`.
-pub(super) fn time_of_day(text: &str) -> Option<i64> {
+pub(crate) fn time_of_day(text: &str) -> Option<i64> {
     let mut rest = text.as_bytes();
     let (mut hour, _) = next_number(&mut rest)?;
     let (minute, _) = next_number(&mut rest)?;

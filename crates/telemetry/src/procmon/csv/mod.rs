@@ -18,6 +18,7 @@ use std::io::{self, BufRead};
 
 use clock::Clock;
 pub use clock::DateOrder;
+pub(crate) use clock::time_of_day;
 use columns::{Column, Columns};
 use event::Time;
 use lines::{Lines, Shape};

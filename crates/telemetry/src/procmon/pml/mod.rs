@@ -42,7 +42,10 @@ pub enum OpenError {
     #[error("Procmon did not close this log, so its tables are missing: open it in Procmon and save it anew")]
     NotClosed,
     /// It ends before a part that every log has.
-    #[error("the file is cut off: it ends before its {0}")]
+    #[error(
+        "the file is cut off: it ends before its {0}, without which no event says what process it is of; copy it anew or, \
+         if this is all there is, open it in Procmon and save it"
+    )]
     Truncated(&'static str),
     /// A table makes no sense.
     #[error("the table of {0} is damaged: {1}")]

@@ -7,7 +7,7 @@ const PLACES: usize = PARTS * 61;
 
 /// Times, to a sixteenth of each.
 #[derive(Clone, Debug)]
-pub(super) struct Histogram {
+pub struct Histogram {
     counts: Box<[u64; PLACES]>,
     calls: u64,
     longest: u64,
@@ -37,7 +37,8 @@ fn longest(place: usize) -> u64 {
 }
 
 impl Histogram {
-    pub(super) fn add(&mut self, nanos: u64) {
+    /// Counts one more.
+    pub fn add(&mut self, nanos: u64) {
         if let Some(count) = self.counts.get_mut(place(nanos)) {
             *count += 1;
         }
@@ -46,7 +47,7 @@ impl Histogram {
     }
 
     /// Adds all calls of another.
-    pub(super) fn add_all(&mut self, other: &Self) {
+    pub fn add_all(&mut self, other: &Self) {
         for (count, theirs) in self.counts.iter_mut().zip(other.counts.iter()) {
             *count += theirs;
         }
@@ -54,16 +55,18 @@ impl Histogram {
         self.longest = self.longest.max(other.longest);
     }
 
-    pub(super) fn calls(&self) -> u64 {
+    /// How many were counted.
+    pub fn calls(&self) -> u64 {
         self.calls
     }
 
-    pub(super) fn longest(&self) -> u64 {
+    /// The longest of all.
+    pub fn longest(&self) -> u64 {
         self.longest
     }
 
     /// What so many of a hundred calls did not exceed.
-    pub(super) fn percentile(&self, percent: u64) -> u64 {
+    pub fn percentile(&self, percent: u64) -> u64 {
         let wanted = (self.calls * percent).div_ceil(100);
         let mut seen = 0;
         for (place, count) in self.counts.iter().enumerate() {
