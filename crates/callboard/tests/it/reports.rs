@@ -199,6 +199,18 @@ fn a_driver_that_keeps_the_rules_passes() {
 }
 
 #[test]
+fn what_a_driver_took_of_pool_is_among_its_properties() {
+    let ran = replayed(&rule_driver("l-17-good"), &["host42"], &ALL);
+    assert_eq!(ran.code, 0, "{}", ran.said);
+    let xml = ran.file("callboard.junit.xml");
+    for (name, value) in
+        [("pool_allocations", 1), ("paged_pool_peak_bytes", 0), ("nonpaged_pool_peak_bytes", 100)]
+    {
+        assert!(xml.contains(&format!(r#"<property name="{name}" value="{value}"/>"#)), "{name}: {xml}");
+    }
+}
+
+#[test]
 fn a_refusal_is_told_and_is_no_failure() {
     let ran = replayed("", &["host42"], &[&ALL[..], &["--set", r"Deny=*\evil.exe"]].concat());
     assert_eq!(ran.code, 0, "{}", ran.said);
