@@ -61,21 +61,11 @@ pub fn detect(prefix: &[u8]) -> Option<Format> {
     if let Some((_, format)) = MAGICS.iter().find(|(magic, _)| prefix.starts_with(magic)) {
         return Some(*format);
     }
-    let text = narrowed(prefix);
-    if let Some(format) = of_lines(&text) {
-        return Some(format);
-    }
-    let first = text.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
-    let first = String::from_utf8_lossy(first);
-    PROCMON_COLUMNS
-        .iter()
-        .all(|column| first.contains(&format!("\"{column}\"")))
-        .then_some(Format::ProcmonCsv)
+    of_text(&narrowed(prefix))
 }
 
-/// What text holds objects of, if it does: at its start, or at the start of any line of it, as a log may be cut anywhere. The
-/// first line that says so counts.
-fn of_lines(text: &[u8]) -> Option<Format> {
+/// What text is: Procmon's by its first line, objects by the first line that begins as one, as a log may be cut anywhere.
+fn of_text(text: &[u8]) -> Option<Format> {
     let opens = |text: &[u8]| {
         let mut tokens = text.iter().filter(|byte| !byte.is_ascii_whitespace());
         match (tokens.next(), tokens.next()) {
@@ -95,9 +85,19 @@ fn of_lines(text: &[u8]) -> Option<Format> {
         if opens(line) || matches!(line.trim_ascii(), b"[" | b"{") && opens(rest) {
             return Some(Format::Json);
         }
+        if rest.len() == text.len() && is_header(line) {
+            return Some(Format::ProcmonCsv);
+        }
         rest = next;
     }
     None
+}
+
+/// Whether a line is the header of Procmon's values.
+fn is_header(line: &[u8]) -> bool {
+    let line = line.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let line = String::from_utf8_lossy(line);
+    PROCMON_COLUMNS.iter().all(|column| line.contains(&format!("\"{column}\"")))
 }
 
 /// Whether a line is one of a recording: its first, or an event. What is not whole of others, as the file is cut or damaged,
@@ -134,7 +134,8 @@ mod tests {
     #[test]
     fn formats_are_told_by_content() {
         let header = "\"Time of Day\";\"Process Name\";\"PID\";\"Operation\";\"Path\"\r\n";
-        let cases: [(&[u8], Option<Format>); 20] = [
+        let before_json = format!("{header}{{\"a\":1}}\n");
+        let cases: [(&[u8], Option<Format>); 21] = [
             (b"ElfFile\0\0\0", Some(Format::Evtx)),
             (b"ElfFile", None),
             (b"PML_\x09\0\0\0", Some(Format::Pml)),
@@ -148,6 +149,7 @@ mod tests {
             (&wide("{\"EventID\":1}"), Some(Format::Json)),
             (header.as_bytes(), Some(Format::ProcmonCsv)),
             (&wide(&format!("\u{FEFF}{header}")), Some(Format::ProcmonCsv)),
+            (before_json.as_bytes(), Some(Format::ProcmonCsv)),
             (b"\"PID\",\"Name\"\n", None),
             (b"\x89CBR\r\n", Some(Format::Cbr)),
             (b"{\"type\":\"recording\",\"schema\":\"callboard.recording/9\"}\n", Some(Format::CbrLines)),

@@ -1,8 +1,9 @@
 //! What other tools have recorded of Windows machines, read record by record.
 //!
 //! ```text
-//!   file ──▶ container (plain, gzip, zip) ──▶ format, by content ──▶ Reader ──▶ Told | Rejected
-//!                                             evtx  json  procmon      record.rs
+//!   file, pipe ──▶ container (plain, gzip, zip) ──▶ format, by content ──▶ Feed ──▶ Told | Rejected | Event | Idle
+//!                                                   evtx  json  procmon    feed/
+//!                                                   recording
 //! ```
 //!
 //! A reader tells what stands in its file and adds nothing: what is missing is `None`. What a machine did is made of that

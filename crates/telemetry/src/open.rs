@@ -46,7 +46,7 @@ pub enum OpenError {
     /// It is of no format that is understood.
     #[error(
         "{name} is no recording that is understood: it begins with {found}; understood are EVTX (\"ElfFile\\0\"), JSON ({{ or [), \
-         Procmon's CSV (its header) and PML (\"PML_\"), and Callboard's own recordings, each also in gzip or zip"
+         Procmon's CSV (its header) and PML (\"PML_\"), and Callboard's own recordings and their lines, each also in gzip or zip"
     )]
     Unknown {
         /// The file.

@@ -16,6 +16,8 @@ Examples:
       the same as lines of JSON, for programs (docs/recordings.md)
   callboard events day.json.zip --strict --machine HOST42
       of one machine, without anything that had to be made up
+  tail -f sysmon.json | callboard events -
+      as it happens
 
 At the end the standard error says what was read and what became of it; accepted and rejected is read.
 
@@ -50,8 +52,8 @@ Exit codes:
 // No documentation comment: clap would take it for the command's.
 #[derive(Debug, Args)]
 pub(crate) struct RecordingArguments {
-    /// Recordings: EVTX, JSON, Procmon's CSV and PML, Callboard's own, also in zip or gzip; folders of them; `-` is
-    /// standard input
+    /// Recordings: EVTX, JSON, Procmon's CSV and PML, Callboard's own and their lines, also in zip or gzip; folders of
+    /// them; `-` is standard input, told as it comes
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
 

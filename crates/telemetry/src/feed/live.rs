@@ -35,7 +35,7 @@ impl Live {
         let (sender, coming) = sync_channel(AHEAD);
         // It ends with the stream, or when nobody wants to know what it reads.
         thread::spawn(move || {
-            let _ = giver.into_iter().try_for_each(|given| sender.send(given));
+            let _ = giver.into_iter().all(|given| sender.send(given).is_ok());
         });
         Self {
             coming,
