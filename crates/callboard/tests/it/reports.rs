@@ -344,7 +344,7 @@ fn two_outputs_in_one_place_are_refused_before_anything_runs() {
             &["--report", "sarif", "--report", "sarif"],
             "--report and another report both want callboard.sarif",
         ),
-        (&["--report", "pdf"], "there is no such report; there are sarif, junit"),
+        (&["--report", "pdf"], "there is no such report; there are html, sarif, junit"),
         (&["--report", "junit="], "write junit=FILE, or junit for callboard.junit.xml"),
     ] {
         let ran = replayed("", &["host42"], arguments);
