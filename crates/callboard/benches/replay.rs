@@ -5,7 +5,7 @@
 //! `cargo bench -p callboard --bench replay`
 #![expect(clippy::print_stdout, reason = "a benchmark reports to people")]
 
-#[path = "../../telemetry/benches/day.rs"]
+#[path = "../../telemetry/benches/day/mod.rs"]
 mod day;
 
 use std::fs::File;
