@@ -134,7 +134,7 @@ impl Totals {
     fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
         self.answers.write(out)?;
         let Played { events, doubtful, doubtful_processes, withheld, terminated, .. } = self.played;
-        write!(out, "{events} events told")?;
+        write!(out, "{events} events delivered")?;
         if terminated > 0 {
             write!(out, ", {terminated} processes terminated by drivers")?;
         }
