@@ -284,9 +284,10 @@ pub(crate) struct OutputArguments {
 
     /// Write a report too, when all is over (docs/reports.md); may be given several times
     ///
-    /// FORMAT is sarif (findings for editors and build servers), junit (each driver and rule as a test) or perfetto (a
-    /// time line for ui.perfetto.dev). Without FILE it is callboard.sarif, callboard.junit.xml or callboard.perfetto.json
-    /// in the current directory; `-` is the standard output.
+    /// FORMAT is html (a page for a browser: the process tree over time, and what went wrong), sarif (findings for editors
+    /// and build servers), junit (each driver and rule as a test) or perfetto (a time line for ui.perfetto.dev). Without
+    /// FILE it is callboard.html, callboard.sarif, callboard.junit.xml or callboard.perfetto.json in the current
+    /// directory; `-` is the standard output.
     #[arg(long = "report", value_name = "FORMAT[=FILE]", value_parser = report)]
     pub(crate) reports: Vec<Report>,
 
@@ -329,6 +330,7 @@ pub(crate) struct Report {
 /// What a report is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReportFormat {
+    Html,
     Sarif,
     Junit,
     Perfetto,
@@ -337,6 +339,7 @@ pub(crate) enum ReportFormat {
 impl ReportFormat {
     /// Each with its name, and the name of its file unless another is given.
     const ALL: &[(Self, &str, &str)] = &[
+        (Self::Html, "html", "callboard.html"),
         (Self::Sarif, "sarif", "callboard.sarif"),
         (Self::Junit, "junit", "callboard.junit.xml"),
         (Self::Perfetto, "perfetto", "callboard.perfetto.json"),

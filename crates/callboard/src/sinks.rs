@@ -6,7 +6,7 @@ use std::path::Path;
 
 use callboard::exit;
 use callboard::report::human::{Human, Verbosity};
-use callboard::report::{Fanout, Junit, LineFile, Pace, Perfetto, Rule, Sarif, human, ndjson};
+use callboard::report::{Fanout, Html, Junit, LineFile, Pace, Perfetto, Rule, Sarif, html, human, ndjson};
 use kernel::rule::RULES;
 
 use crate::Failure;
@@ -87,6 +87,7 @@ pub(crate) fn reports(arguments: &OutputArguments) -> Result<Fanout<'static>, Fa
             (file.display().to_string(), Box::new(create(file)?))
         };
         match format {
+            ReportFormat::Html => sinks.push(Html::new(name, out, html::Options::default())),
             ReportFormat::Sarif => sinks.push(Sarif::new(name, out, rules())),
             ReportFormat::Junit => sinks.push(Junit::new(name, out, rules())),
             ReportFormat::Perfetto => sinks.push(Perfetto::new(name, out)),

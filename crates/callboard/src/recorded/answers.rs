@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use callboard::report::Histogram;
-use event::{Body, DriverId, EventKind, Family, Finding, Notification, ProcessId, Record, Stop, Time};
+use event::{
+    Body, DriverId, EventKind, Family, Finding, Notification, PoolPeak, PoolUsage, ProcessId, Record, Stop,
+    Time,
+};
 use nt_abi::NTSTATUS;
 
 use super::escaped;
@@ -24,6 +27,8 @@ pub(super) struct Driver {
     refusals: BTreeMap<(u32, String), u64>,
     /// How often it broke which rule.
     pub(super) findings: BTreeMap<String, u64>,
+    /// The most that it took of paged and of nonpaged pool on a machine.
+    pool: [PoolPeak; 2],
     /// What it printed since the last event.
     words: String,
 }
@@ -59,6 +64,12 @@ impl Driver {
         }
         for (rule, count) in &self.findings {
             writeln!(out, "  finding        {count:>9} of {rule}")?;
+        }
+        for (name, pool) in ["paged pool", "nonpaged pool"].into_iter().zip(self.pool) {
+            if pool.allocations > 0 {
+                let PoolPeak { allocations, peak } = pool;
+                writeln!(out, "  {name:<14} {allocations:>9} allocations, {peak} bytes at most at one time")?;
+            }
         }
         if self.notices.is_empty() {
             writeln!(out, "  was told of nothing")?;
@@ -133,6 +144,11 @@ impl Answers {
                     *driver.findings.entry(rule.clone().into_owned()).or_default() += 1;
                 }
             }
+            Body::PoolUsage(PoolUsage { driver, paged, nonpaged }) => {
+                if let Some(driver) = self.driver(Some(*driver)) {
+                    driver.pool = [*paged, *nonpaged];
+                }
+            }
             Body::Stop(Stop { message, .. }) => self.stopped = Some(message.clone().into_owned()),
             _ => {}
         }
@@ -173,6 +189,10 @@ impl Answers {
             }
             for ((status, words), count) in theirs.refusals {
                 driver.count(status, words, count);
+            }
+            for (pool, theirs) in driver.pool.iter_mut().zip(theirs.pool) {
+                pool.allocations += theirs.allocations;
+                pool.peak = pool.peak.max(theirs.peak);
             }
             for (rule, count) in theirs.findings {
                 *driver.findings.entry(rule).or_default() += count;

@@ -114,7 +114,6 @@ fn is_more(now: u64, before: u64, times: f64) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::field_reassign_with_default, reason = "the other fields are not of this file")]
 mod tests {
     use event::Time;
     use nt_abi::{NTSTATUS, STATUS_ACCESS_DENIED, STATUS_ACCESS_VIOLATION};

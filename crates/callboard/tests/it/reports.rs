@@ -199,6 +199,18 @@ fn a_driver_that_keeps_the_rules_passes() {
 }
 
 #[test]
+fn what_a_driver_took_of_pool_is_among_its_properties() {
+    let ran = replayed(&rule_driver("l-17-good"), &["host42"], &ALL);
+    assert_eq!(ran.code, 0, "{}", ran.said);
+    let xml = ran.file("callboard.junit.xml");
+    for (name, value) in
+        [("pool_allocations", 1), ("paged_pool_peak_bytes", 0), ("nonpaged_pool_peak_bytes", 100)]
+    {
+        assert!(xml.contains(&format!(r#"<property name="{name}" value="{value}"/>"#)), "{name}: {xml}");
+    }
+}
+
+#[test]
 fn a_refusal_is_told_and_is_no_failure() {
     let ran = replayed("", &["host42"], &[&ALL[..], &["--set", r"Deny=*\evil.exe"]].concat());
     assert_eq!(ran.code, 0, "{}", ran.said);
@@ -332,7 +344,7 @@ fn two_outputs_in_one_place_are_refused_before_anything_runs() {
             &["--report", "sarif", "--report", "sarif"],
             "--report and another report both want callboard.sarif",
         ),
-        (&["--report", "pdf"], "there is no such report; there are sarif, junit"),
+        (&["--report", "pdf"], "there is no such report; there are html, sarif, junit"),
         (&["--report", "junit="], "write junit=FILE, or junit for callboard.junit.xml"),
     ] {
         let ran = replayed("", &["host42"], arguments);

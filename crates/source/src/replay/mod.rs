@@ -28,6 +28,7 @@
 
 mod account;
 mod drives;
+mod identity;
 mod machine;
 mod normaliser;
 mod options;

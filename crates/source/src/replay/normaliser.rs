@@ -117,11 +117,12 @@ impl Normaliser {
             what: told.what,
             reordered: false,
             late: false,
+            mistaken: false,
         };
         let Some(machine) = self.machines.get_mut(index) else { return };
         let mut reading = Reading { options: &self.options, account: &mut self.account, out };
         let before = machine.window.len();
-        if let Some(late) = machine.window.insert(entry) {
+        if let Some(late) = machine.hear(entry) {
             machine.tell(late, &mut reading);
         }
         // Many machines share the room of some.

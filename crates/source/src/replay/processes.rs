@@ -5,6 +5,8 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use event::{Architecture, ClientId, ProcessId, ThreadId, Time};
 use telemetry::Subject;
 
+/// How much later than its exit a record of a process may say it was made, in units of 100 ns: a second.
+pub(super) const SLACK: i64 = 10_000_000;
 /// How many processes that have exited are remembered, for records that come after that.
 const REMEMBERED: usize = 4096;
 /// Where the ids of threads begin that no record names: above all that Windows gives away. The process's is added.
@@ -77,7 +79,8 @@ pub(super) struct Processes {
     /// Whose thread an id is.
     threads: HashMap<u32, u32>,
     gone: VecDeque<(u32, Option<String>, Time)>,
-    gone_unique: HashMap<String, u32>,
+    /// The ids of those that have exited, and when, by what tells them from others.
+    gone_unique: HashMap<String, (u32, Time)>,
     /// When the last process with an id exited, and how many of that id are remembered.
     gone_ids: HashMap<u32, (Time, u32)>,
     made_up: u32,
@@ -89,7 +92,7 @@ impl Processes {
         let unique = subject.unique.as_deref();
         let Some(id) = subject.process.or_else(|| self.unique.get(unique?).copied()) else {
             return match unique.and_then(|unique| self.gone_unique.get(unique)) {
-                Some(&gone) => Who::Gone(gone),
+                Some(&(gone, _)) => Who::Gone(gone),
                 None if unique.is_some() => Who::Unknown(self.unused()),
                 None => Who::Nobody,
             };
@@ -111,6 +114,11 @@ impl Processes {
             _ if is_before => Who::Gone(id),
             _ => Who::Live(id),
         }
+    }
+
+    /// Whether a process exited so long before `time` that nothing can have been recorded of it then.
+    pub(super) fn is_long_gone(&self, unique: &str, time: Time) -> bool {
+        self.gone_unique.get(unique).is_some_and(|(_, exit)| time.0.saturating_sub(exit.0) > SLACK)
     }
 
     /// Whether a process that is known by its id only can have one whose last process exited no later than `time`.
@@ -173,7 +181,7 @@ impl Processes {
             }
         }
         if let Some(unique) = &live.unique {
-            self.gone_unique.insert(unique.clone(), id);
+            self.gone_unique.insert(unique.clone(), (id, time));
         }
         let exit = self.gone_ids.entry(id).or_insert((time, 0));
         *exit = (exit.0.max(time), exit.1 + 1);

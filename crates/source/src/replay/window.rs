@@ -19,6 +19,8 @@ pub(super) struct Entry {
     pub(super) reordered: bool,
     /// Whether it came too late for that.
     pub(super) late: bool,
+    /// Whether it named another process than the one that it is of.
+    pub(super) mistaken: bool,
 }
 
 /// Its place: by its time, and at one time by when it came.
@@ -147,6 +149,16 @@ impl Window {
         Some(entry)
     }
 
+    /// What tells the process that is created next with an id, no later than `last`, from others.
+    pub(super) fn born(&self, id: u32, last: Time) -> Option<&str> {
+        self.entries.range(..=(last, u64::MAX)).find_map(|(_, entry)| match &entry.what {
+            What::ProcessCreate(create) if create.subject.process == Some(id) => {
+                create.subject.unique.as_deref()
+            }
+            _ => None,
+        })
+    }
+
     fn forget(&mut self, place: Place, entry: &Entry) {
         if let Some(subject) = subject(&entry.what) {
             self.by_key.remove(&(key(subject), place));
@@ -173,6 +185,7 @@ mod tests {
             what: What::ProcessExit(ProcessExit { subject: of(process), status: None }),
             reordered: false,
             late: false,
+            mistaken: false,
         }
     }
 

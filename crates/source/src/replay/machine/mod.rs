@@ -15,9 +15,10 @@ use event::{ClientId, Conditions, Event, EventKind, ProcessId, ThreadId, Time};
 use telemetry::{Reason, Subject, What};
 
 use super::account::{Absent, Account, Cause};
+use super::identity::{self, Identities};
 use super::normaliser::{Accepted, Rejection, Step, Told};
 use super::options::Options;
-use super::processes::{Processes, Who};
+use super::processes::{Processes, SLACK, Who};
 use super::window::{Entry, Window};
 
 /// The thread of System in whose context drivers are loaded, and processes created of which nobody knows the creator.
@@ -40,13 +41,27 @@ pub(super) struct Machine {
     pub(super) name: String,
     pub(super) window: Window,
     processes: Processes,
+    identities: Identities,
     /// What the record that is being told has told so far.
     telling: Vec<Told>,
 }
 
 impl Machine {
     pub(super) fn new(index: usize, name: String) -> Self {
-        Self { index, name, window: Window::default(), processes: Processes::default(), telling: Vec::new() }
+        Self {
+            index,
+            name,
+            window: Window::default(),
+            processes: Processes::default(),
+            identities: Identities::default(),
+            telling: Vec::new(),
+        }
+    }
+
+    /// A record comes. It is given back where it is too late to wait for its turn.
+    pub(super) fn hear(&mut self, mut entry: Entry) -> Option<Entry> {
+        entry.mistaken = self.identities.check(&mut entry.what);
+        self.window.insert(entry)
     }
 
     /// Tells all records that have waited long enough.
@@ -65,7 +80,20 @@ impl Machine {
     }
 
     /// Tells a record, and before and behind it those that belong there.
-    pub(super) fn tell(&mut self, entry: Entry, reading: &mut Reading<'_>) {
+    pub(super) fn tell(&mut self, mut entry: Entry, reading: &mut Reading<'_>) {
+        let processes = &self.processes;
+        entry.mistaken |=
+            identity::strip(&mut entry.what, |unique| processes.is_long_gone(unique, entry.time));
+        if entry.mistaken {
+            // What a process does before its creation is recorded is what Sysmon is mistaken about.
+            let last = Time(entry.time.0.saturating_add(SLACK));
+            identity::correct(&mut entry.what, |id| match processes.get(id) {
+                Some(live) => {
+                    live.unique.clone().filter(|_| live.created.is_none_or(|created| created <= last))
+                }
+                None => self.window.born(id, last).map(str::to_owned),
+            });
+        }
         self.tell_before(&entry, reading);
         let told = self.tell_one(&entry, reading);
         let mut events = std::mem::take(&mut self.telling);
@@ -104,12 +132,14 @@ impl Machine {
             What::ProcessCreate(_) | What::ProcessPresent(_) | What::DriverLoad(_) => {}
             What::ProcessExit(exit) => {
                 self.create_first(&exit.subject, entry.time, reading);
-                // Where only the id says which process it is, later records may be of another one.
+                // Where only the id says which process it is, later records may be of another one; and long after its exit
+                // they are, whatever else they say.
                 let all = exit.subject.unique.is_some();
+                let last = Time(entry.time.0.saturating_add(SLACK));
                 let belongs = |other: &Entry| {
                     let born = matches!(other.what, What::ProcessCreate(_) | What::ProcessPresent(_));
                     let ends = matches!(other.what, What::ProcessExit(_));
-                    !born && !ends && (all || other.time == entry.time)
+                    !born && !ends && (all && other.time <= last || other.time == entry.time)
                 };
                 while let Some(before) = self.window.take(&exit.subject, belongs) {
                     self.tell(before, reading);

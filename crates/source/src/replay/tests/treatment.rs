@@ -92,6 +92,42 @@ fn an_id_can_be_used_again_at_the_moment_of_the_exit() {
     assert!(!told.iter().any(|line| line.starts_with('!')), "{told:?}");
 }
 
+/// An image of a process that was given the id of another one, and is named by that: nine seconds after its exit.
+fn of_the_next(guid: &str, file: &str) -> What {
+    let image = Some(format!(r"C:\bin\{file}"));
+    image_of(Subject { image, ..with_guid(8, guid) }, r"C:\Windows\System32\ntdll.dll")
+}
+
+#[test]
+fn the_name_of_an_exited_process_is_not_believed_of_the_next_one_with_its_id() {
+    const SECOND: i64 = 10_000_000;
+    // Whether it runs the same file or another one, and whether its creation was recorded, a little later, or not.
+    for (file, created) in [("p8.exe", true), ("other.exe", true), ("p8.exe", false), ("other.exe", false)] {
+        let mut records = vec![
+            (SECOND, create_of(with_guid(8, "a"), of(4))),
+            (2 * SECOND, exit_of(Subject { image: Some(r"C:\bin\p8.exe".into()), ..with_guid(8, "a") })),
+            (11 * SECOND, of_the_next("a", file)),
+            (11 * SECOND, of_the_next("a", file)),
+        ];
+        if created {
+            records.push((11 * SECOND + 5, create_of(with_guid(8, "b"), of(4))));
+        }
+        records.push((11 * SECOND + 9, of_the_next("b", file)));
+        let told = lines(records);
+        let expected = [
+            "create 8 of 4",
+            "+ thread 8.first",
+            "+ ends 8.first",
+            "exit 8 1",
+            if created { "create 8 of 4" } else { "+ present 8" },
+        ];
+        assert_eq!(short(&told)[..5], expected, "{file}, {created}: {told:?}");
+        let images = told.iter().filter(|line| line.starts_with("image 8 ntdll.dll @1100000")).count();
+        assert_eq!(images, 3, "{file}, {created}: {told:?}");
+        assert_eq!(told.iter().filter(|line| line.contains("exit")).count(), 1, "{told:?}");
+    }
+}
+
 #[test]
 fn processes_are_told_apart_by_more_than_their_ids() {
     let told = lines(vec![
