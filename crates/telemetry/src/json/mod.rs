@@ -125,6 +125,7 @@ fn bad(what: Bad) -> Refusal {
         Bad::Broken => (Reason::Malformed, "an object that does not end".into()),
         Bad::Long => (Reason::Malformed, format!("a record longer than {} MiB", LONGEST >> 20)),
         Bad::Cut => (Reason::Truncated, "the file ends within this record".into()),
+        Bad::Open => (Reason::Truncated, "the file ends within the array of records".into()),
     }
 }
 

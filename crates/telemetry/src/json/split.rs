@@ -37,6 +37,8 @@ pub(crate) enum Bad {
     Long,
     /// The file ends in it.
     Cut,
+    /// The file ends in the array of records, or in an object around it.
+    Open,
 }
 
 /// How records are told apart, once that is known.
@@ -57,6 +59,8 @@ pub(crate) struct Splitter<R> {
     /// How many objects are open around the array of records, and whether there was any such object.
     around: u32,
     wraps: bool,
+    /// How many arrays of records are open, as far as nothing was damaged in them.
+    open: u32,
     /// Of what begins at `from`.
     offset: u64,
     line: u64,
@@ -76,6 +80,7 @@ impl<R: Read> Splitter<R> {
             mode: None,
             around: 0,
             wraps: false,
+            open: 0,
             offset: 0,
             line: 1,
             started: (0, 0),
@@ -111,7 +116,7 @@ impl<R: Read> Splitter<R> {
         let previous = self.number();
         let first = loop {
             match self.skip_between()? {
-                None => return Ok(None),
+                None => return Ok(self.end(previous)),
                 Some(b'{') if self.is_wrapper()? => {}
                 Some(first) => break first,
             }
@@ -133,13 +138,26 @@ impl<R: Read> Splitter<R> {
         }
     }
 
+    /// The end of the file, which may not be that of what holds the records.
+    fn end(&mut self, previous: u64) -> Option<Piece<'static>> {
+        let open = std::mem::take(&mut self.open) + std::mem::take(&mut self.around);
+        (open > 0).then(|| {
+            self.previous = previous;
+            self.started = (self.offset, self.line);
+            Piece::Bad { what: Bad::Open }
+        })
+    }
+
     /// Passes over what stands between records, and says what begins after it.
     fn skip_between(&mut self) -> io::Result<Option<u8>> {
         loop {
             while let Some(&byte) = self.buffer.get(self.from) {
                 match byte {
                     // An array is read as what is in it.
-                    b'[' if self.mode.is_none() => self.mode = Some(Mode::Objects),
+                    b'[' if self.mode != Some(Mode::Lines) => {
+                        self.mode = Some(Mode::Objects);
+                        self.open = self.open.saturating_add(1);
+                    }
                     b']' if self.around > 0 => {
                         self.take(1);
                         self.pass_around()?;
@@ -147,7 +165,8 @@ impl<R: Read> Splitter<R> {
                     }
                     // Each file that was put behind another may have begun with a mark.
                     0xEF if self.available(3)? && self.rest().starts_with(b"\xEF\xBB\xBF") => self.take(2),
-                    b'[' | b']' | b',' | b' ' | b'\t' | b'\r' | b'\n' | 0x1E => {}
+                    b']' => self.open = self.open.saturating_sub(1),
+                    b'[' | b',' | b' ' | b'\t' | b'\r' | b'\n' | 0x1E => {}
                     other => return Ok(Some(other)),
                 }
                 self.take(1);
@@ -206,6 +225,7 @@ impl<R: Read> Splitter<R> {
                         _ => self.skip_to(|rest| memchr3(b',', b'}', b']', rest))?,
                     }
                 }
+                None => return Ok(()),
                 // It is damaged, which is told of what stands there.
                 _ => self.around = 0,
             }
@@ -263,6 +283,8 @@ impl<R: Read> Splitter<R> {
 
     /// Passes over a line that begins no object; between objects, also over those after it that do not.
     fn skip_garbage(&mut self) -> io::Result<()> {
+        // What ends the array may be in it.
+        self.open = 0;
         loop {
             self.skip_line()?;
             if self.mode != Some(Mode::Objects) {
@@ -345,6 +367,7 @@ impl<R: Read> Splitter<R> {
                     }
                     if !self.fill()? {
                         self.take(looked);
+                        (self.open, self.around) = (0, 0);
                         return Ok(Some(Piece::Bad { what: if long { Bad::Long } else { Bad::Cut } }));
                     }
                 }
@@ -514,6 +537,11 @@ mod tests {
             [one, "NoObject", two, "NoObject", one]
         );
         assert_eq!(texts(&format!("{{\"records\":[{one},{{\"b\":")), [one, "Cut"]);
+        for text in
+            [format!("{{\"records\":[{one}"), format!("{{\"records\":[{one}],\"x\":1"), format!("[{one},\n")]
+        {
+            assert_eq!(texts(&text), [one, "Open"], "{text}");
+        }
     }
 
     #[test]

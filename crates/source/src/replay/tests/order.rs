@@ -28,6 +28,34 @@ fn what_is_later_than_the_window_is_told_when_it_comes() {
 }
 
 #[test]
+fn in_a_pause_all_that_waits_is_told_and_what_came_before_it_is_late() {
+    let mut normaliser = Normaliser::new(Options::default());
+    let mut told = Vec::new();
+    let mut out = |step: Step<'_>| {
+        let Step::Accepted(accepted) = step else { panic!("{step:?}") };
+        told.extend(accepted.events.iter().map(|told| line(&told.event, told.recorded)));
+    };
+    let mut take = |normaliser: &mut Normaliser, number, time, what| {
+        let record = Told { number, machine: None, time: Some(Time(time)), what };
+        normaliser.take(0, Ok(record), &mut out);
+    };
+    take(&mut normaliser, 1, 5, create(12, 4));
+    take(&mut normaliser, 2, 3, create(8, 4));
+    assert_eq!(normaliser.waiting(), 2);
+    normaliser.idle(&mut |step| {
+        let Step::Accepted(accepted) = step else { panic!("{step:?}") };
+        assert!(accepted.events.iter().any(|told| told.recorded));
+    });
+    assert_eq!((normaliser.waiting(), normaliser.account().accepted), (0, 2));
+    take(&mut normaliser, 3, 4, image(8, r"C:\bin\p8.exe"));
+    take(&mut normaliser, 4, 9, exit(8));
+    assert_eq!(normaliser.waiting(), 1, "the pause is over");
+    normaliser.finish(&mut |_| ());
+    assert_eq!((normaliser.account().accepted, normaliser.account().late), (4, 1));
+    assert_eq!(short(&told), ["image 8 p8.exe"]);
+}
+
+#[test]
 fn a_creation_that_was_recorded_after_what_the_process_did_comes_first() {
     let outcome = replay(
         Options::default(),
