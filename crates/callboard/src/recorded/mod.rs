@@ -18,6 +18,7 @@ mod files;
 mod lane;
 mod machine;
 mod order;
+mod progress;
 mod reading;
 pub(crate) mod replay;
 mod stage;

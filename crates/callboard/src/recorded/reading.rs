@@ -8,24 +8,18 @@
 //! Files are read ahead, so that reading and what is done with the records take turns on no processor.
 
 use std::collections::VecDeque;
-use std::io::IsTerminal;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use callboard::exit;
 use callboard::replay::{Account, Normaliser, Options, Step, Which};
-use indicatif::{ProgressBar, ProgressStyle};
 use telemetry::{Fed, Feed, Format, Part};
 
 use super::files::Files;
+use super::progress::Reading;
 use super::shown;
 use crate::Failure;
 
-/// Whether bars are drawn after so long.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// How many records are read between two looks at the clock.
-const STRIDE: u64 = 1024;
 /// How many records go together from the thread that reads a file.
 const BATCH: usize = 128;
 /// How many batches of a file wait.
@@ -43,7 +37,7 @@ pub(super) fn read(
 ) -> Result<Account, Failure> {
     let mut normaliser = Normaliser::new(options.clone());
     let mut telling = Telling { out, failure: None };
-    let mut progress = Progress::new();
+    let mut progress = Reading::new(files);
     let mut parts = files.parts.iter();
     let mut begun: VecDeque<_> = parts.by_ref().take(at_once.max(1)).map(begin).collect();
     let mut file = 0;
@@ -122,43 +116,4 @@ fn begin((part, format): &(Part, Format)) -> Receiver<Result<Vec<Fed>, Failure>>
         }
     });
     receiver
-}
-
-/// How far it is, where somebody looks, and it takes a while.
-struct Progress {
-    read: u64,
-    bar: Option<ProgressBar>,
-    since: Instant,
-}
-
-impl Progress {
-    fn new() -> Self {
-        Self { read: 0, bar: None, since: Instant::now() }
-    }
-
-    fn one(&mut self) {
-        self.read += 1;
-        if !self.read.is_multiple_of(STRIDE) {
-            return;
-        }
-        if self.bar.is_none() && self.since.elapsed() > PATIENCE && std::io::stderr().is_terminal() {
-            let bar = ProgressBar::new_spinner();
-            let template = "  {spinner} [{elapsed}] {human_pos} records, {per_sec}";
-            bar.set_style(
-                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner()),
-            );
-            self.bar = Some(bar);
-        }
-        if let Some(bar) = &self.bar {
-            bar.set_position(self.read);
-        }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
 }

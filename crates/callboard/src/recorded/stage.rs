@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use callboard::exit;
 use callboard::replay::{Account, Options, Step};
@@ -17,12 +18,16 @@ use event::Event;
 
 use super::files::Files;
 use super::lane::{CHUNK, Heard, Hearing, Lane};
+use super::progress::Playing;
 use super::reading;
 use super::store::Store;
 use crate::Failure;
 
 /// How many events wait for their lanes together, however many machines there are.
 const PENDING: usize = 64 * CHUNK;
+
+/// How often somebody who looks sees how far it is.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Who is told of machines, of one after the other.
 pub(super) trait Audience: Send {
@@ -61,10 +66,12 @@ pub(super) fn play<A: Audience>(
             scope.spawn(move || stage.perform(&mut audience));
         }
         // Whatever happens, whoever listens is told that it is over.
-        let _closing = Closing(&stage);
+        let closing = Closing(&stage);
         let mut distribution = Distribution { stage: &stage, machines: HashMap::new(), pending: 0 };
         let account = reading::read(files, options, at_once, &mut |step| distribution.step(step))?;
         distribution.flush()?;
+        drop(closing);
+        stage.wait();
         Ok(account)
     });
     let failure = stage.state().failure.take();
@@ -89,6 +96,8 @@ struct State {
     lanes: Vec<Arc<Lane>>,
     /// The first that nobody plays.
     next: usize,
+    /// How many have been played.
+    played: usize,
     over: bool,
     failure: Option<Failure>,
 }
@@ -110,6 +119,21 @@ impl Stage {
                 self.failed.store(true, Ordering::Release);
                 return self.close();
             }
+            self.state().played += 1;
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits until all machines have been played, all of which are known.
+    fn wait(&self) {
+        let mut bar = Playing::new();
+        let mut state = self.state();
+        while state.played < state.lanes.len() && state.failure.is_none() {
+            bar.at(state.played, state.lanes.len());
+            state = match self.changed.wait_timeout(state, LOOK) {
+                Ok((state, _)) => state,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
         }
     }
 

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A span of a file or of memory. A clone begins where it is cloned and moves on its own.
 #[derive(Clone)]
@@ -13,6 +14,8 @@ pub struct Bytes {
     start: u64,
     end: u64,
     at: u64,
+    /// How far the furthest of those clones is that are read to be told of.
+    reached: Arc<AtomicU64>,
 }
 
 #[derive(Clone)]
@@ -23,12 +26,12 @@ enum Store {
 
 impl Bytes {
     pub(crate) fn file(file: File, length: u64) -> Self {
-        Self { store: Store::File(Arc::new(file)), start: 0, end: length, at: 0 }
+        Self { store: Store::File(Arc::new(file)), start: 0, end: length, at: 0, reached: Arc::default() }
     }
 
     pub(crate) fn memory(bytes: Arc<[u8]>) -> Self {
         let end = bytes.len() as u64;
-        Self { store: Store::Memory(bytes), start: 0, end, at: 0 }
+        Self { store: Store::Memory(bytes), start: 0, end, at: 0, reached: Arc::default() }
     }
 
     /// How many there are.
@@ -45,7 +48,17 @@ impl Bytes {
     pub(crate) fn span(&self, from: u64, length: u64) -> Self {
         let start = self.start.saturating_add(from).min(self.end);
         let end = start.saturating_add(length).min(self.end);
-        Self { store: self.store.clone(), start, end, at: start }
+        Self { store: self.store.clone(), start, end, at: start, reached: Arc::default() }
+    }
+
+    /// How many of them were read.
+    pub(super) fn reached(&self) -> u64 {
+        self.reached.load(Ordering::Relaxed)
+    }
+
+    /// The same, for one who only looks ahead.
+    pub(super) fn aside(&self) -> Self {
+        Self { reached: Arc::default(), ..self.clone() }
     }
 }
 
@@ -63,6 +76,7 @@ impl Read for Bytes {
             }
         };
         self.at += read as u64;
+        self.reached.fetch_max(self.at - self.start, Ordering::Relaxed);
         Ok(read)
     }
 }

@@ -58,6 +58,23 @@ impl Part {
         }
     }
 
+    /// How many of its bytes were read, and how many there are, packed as they are; `None` where nobody knows.
+    pub fn progress(&self) -> Option<(u64, u64)> {
+        match &self.store {
+            Store::Bytes(bytes, _) => Some((bytes.reached(), bytes.len())),
+            Store::Once(_) => None,
+        }
+    }
+
+    /// The same, for one who only looks ahead: that is no progress.
+    pub(crate) fn aside(&self) -> Self {
+        let store = match &self.store {
+            Store::Bytes(bytes, packing) => Store::Bytes(bytes.aside(), packing.clone()),
+            Store::Once(once) => Store::Once(once.clone()),
+        };
+        Self { name: self.name.clone(), store }
+    }
+
     /// Whether it comes through a pipe, as it is made: it can be read once, and may pause.
     pub const fn is_live(&self) -> bool {
         matches!(self.store, Store::Once(_))

@@ -60,7 +60,7 @@ fn with(part: Part, ways: fn() -> Ways) -> Records {
     let again = part.clone();
     Records {
         state: State::Closed(part),
-        supersede: Supersede::new(move || ahead(&again, ways())),
+        supersede: Supersede::new(move || ahead(&again.aside(), ways())),
         ways: ways(),
         ready: VecDeque::new(),
         number: 0,

@@ -29,7 +29,7 @@ use split::{Bad, LONGEST, Piece, Splitter};
 /// The records of a part.
 pub(crate) fn records(part: Part) -> Records {
     let raw = raw(&part);
-    Records { raw, supersede: Supersede::new(move || ahead(&part)) }
+    Records { raw, supersede: Supersede::new(move || ahead(&part.aside())) }
 }
 
 /// The records of a part, each as it is by itself.
