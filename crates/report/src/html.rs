@@ -131,10 +131,12 @@ impl<W: Write> Sink for Html<W> {
             self.output.pending().append(&mut rest);
         }
         self.end_block();
-        let totals = serde_json::json!({
+        let mut totals = serde_json::json!({
             "left": self.rows.left_out(),
             "numbers": self.rows.totals.numbers(),
         });
+        // Whoever else uses the library decides in which order it keeps what it is given.
+        totals.sort_all_objects();
         let out = self.output.pending();
         out.extend_from_slice(b"<script type=\"application/json\" id=\"totals\">\n");
         let before = out.len();

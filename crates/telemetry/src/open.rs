@@ -54,6 +54,15 @@ pub enum OpenError {
         /// Its first bytes.
         found: String,
     },
+    /// It holds what drivers answered.
+    #[error(
+        "{name} holds the records of a run (callboard.record/1), and no recording: `--baseline` compares with them, \
+         `run --record FILE.cbr` makes a recording"
+    )]
+    Answers {
+        /// The file.
+        name: String,
+    },
     /// Its format is known, and it cannot be read as that.
     #[error("{name} is {format}, and cannot be read: {why}")]
     Unfit {
@@ -149,7 +158,7 @@ impl Contents {
             let name = part.name().to_owned();
             let unreadable = |error| OpenError::Unreadable { name: name.clone(), error };
             let prefix = part.prefix(PREFIX).map_err(unreadable)?;
-            match detect(&prefix) {
+            match detect(&prefix).filter(|_| !is_answers(&prefix)) {
                 // Their readers jump about.
                 Some(format @ (Format::Evtx | Format::Pml)) => {
                     parts.push((part.spooled().map_err(unreadable)?, format));
@@ -159,8 +168,11 @@ impl Contents {
                     let found = shown(&prefix);
                     let empty = prefix.is_empty();
                     skipped.push(Skipped { name: name.clone(), found: found.clone() });
-                    let error =
-                        if empty { OpenError::Empty { name } } else { OpenError::Unknown { name, found } };
+                    let error = match empty {
+                        true => OpenError::Empty { name },
+                        false if is_answers(&prefix) => OpenError::Answers { name },
+                        false => OpenError::Unknown { name, found },
+                    };
                     only.get_or_insert(error);
                 }
             }
@@ -250,6 +262,12 @@ pub fn read(part: &Part, format: Format) -> Result<Records<'static>, OpenError> 
 
 pub(crate) fn unfit(part: &Part, format: Format, why: String) -> OpenError {
     OpenError::Unfit { name: part.name().into(), format, why }
+}
+
+/// Whether something is what `--format ndjson` writes of a run: that its first line says.
+fn is_answers(prefix: &[u8]) -> bool {
+    let line = prefix.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    line.starts_with(b"{\"type\":") && memchr::memmem::find(line, b"\"schema\":\"callboard.record/").is_some()
 }
 
 /// The first bytes of something, for an error.

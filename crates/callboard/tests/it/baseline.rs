@@ -80,6 +80,10 @@ fn two_replays_are_compared_by_their_records() {
     let before = before.to_str().unwrap();
     let first = ran(&["replay", &path, "--set", r"Deny=*\evil.exe", "-o", before]);
     assert_eq!(first.code, 0, "{}", first.said);
+    // They are no recording.
+    let records = ran(&["replay", before]);
+    assert_eq!(records.code, 2, "{}", records.said);
+    assert!(records.said.contains("`--baseline` compares with them"), "{}", records.said);
     let compared = |more: &[&str]| {
         ran(&[&["replay", path.as_str(), "--format", "ndjson", "--baseline", before][..], more].concat())
     };
