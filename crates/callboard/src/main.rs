@@ -6,6 +6,7 @@ mod doctor;
 mod drivers;
 mod inspect;
 mod listing;
+mod patterns;
 mod profiles;
 mod recorded;
 mod rules;

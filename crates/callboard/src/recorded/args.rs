@@ -53,7 +53,7 @@ Exit codes:
 #[derive(Debug, Args)]
 pub(crate) struct RecordingArguments {
     /// Recordings: EVTX, JSON, Procmon's CSV and PML, Callboard's own and their lines, also in zip or gzip; folders of
-    /// them; `-` is standard input, told as it comes
+    /// them, and patterns such as 'logs/**/*.evtx'; `-` is standard input, told as it comes
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
 

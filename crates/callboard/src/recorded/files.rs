@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use callboard::exit;
 use telemetry::{Format, Part};
 
-use crate::Failure;
+use crate::{Failure, patterns};
 
 /// The streams of records of all files, in the order in which they were named.
 pub(crate) struct Files {
@@ -15,14 +15,13 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// Looks into files, and into all files of folders, by name. What is no recording in a folder is passed over.
+    /// Looks into files, into all files of folders, and into those that a pattern is of, by name. What is no recording in a folder is passed over.
     pub(super) fn look(paths: &[PathBuf]) -> Result<Self, Failure> {
         let mut files = Self { parts: Vec::new(), notes: Vec::new() };
         for path in paths {
             if path.is_dir() {
                 let mut found = Vec::new();
-                collect(path, &mut found).map_err(|error| unreadable(path, &error))?;
-                found.sort();
+                patterns::walk(path, &mut |file| found.push(file.to_owned()));
                 let before = files.parts.len();
                 for path in found {
                     if let Err(failure) = files.add(&path) {
@@ -35,6 +34,10 @@ impl Files {
                         format_args!("there is no recording in {}", path.display()),
                     ));
                 }
+            } else if !path.exists() && patterns::is_pattern(path) {
+                let found = patterns::matching(path)
+                    .map_err(|why| Failure::new(exit::USAGE, format_args!("{}: {why}", path.display())))?;
+                found.iter().try_for_each(|file| files.add(file))?;
             } else {
                 files.add(path)?;
             }
@@ -60,21 +63,4 @@ impl Files {
     pub(super) fn names(&self) -> String {
         self.parts.iter().map(|(part, _)| part.name()).collect::<Vec<_>>().join(", ")
     }
-}
-
-fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            collect(&entry.path(), found)?;
-        } else if kind.is_file() {
-            found.push(entry.path());
-        }
-    }
-    Ok(())
-}
-
-fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(exit::USAGE, format_args!("{} cannot be read: {error}", path.display()))
 }

@@ -159,6 +159,11 @@ fn damage_and_what_is_no_recording_have_their_exit_codes() {
     let folder = ran(&["events", directory.path().to_str().unwrap(), "--format", "ndjson"]);
     assert_eq!(folder.count("process_create"), 3, "{}", folder.said);
     assert!(folder.said.contains("passed over: "), "{}", folder.said);
+    // A pattern that no shell has expanded.
+    let pattern = |end: &str| directory.path().join(end).to_str().unwrap().to_owned();
+    let matched = ran(&["events", &pattern("d*.json"), "--format", "ndjson"]);
+    assert_eq!(matched.count("process_create"), 3, "{}", matched.said);
+    assert_eq!(ran(&["events", &pattern("**/*.evtx")]).code, 2);
 }
 
 #[test]
