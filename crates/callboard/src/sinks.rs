@@ -1,7 +1,9 @@
 //! Where the records of a run go.
 
+use std::fs::Metadata;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use callboard::exit;
@@ -110,6 +112,31 @@ fn rules() -> Vec<Rule> {
 fn create(path: &Path) -> Result<LineFile, Failure> {
     LineFile::create(path)
         .map_err(|error| Failure::new(exit::USAGE, format_args!("cannot create {}: {error}", path.display())))
+}
+
+/// Where a command writes: none of it may be a file that it reads, which would be empty before it is read.
+pub(crate) fn spare(outputs: &[&Path], inputs: &[&Path]) -> Result<(), Failure> {
+    let file =
+        |path: &Path| std::fs::metadata(path).ok().filter(Metadata::is_file).map(|it| (it.dev(), it.ino()));
+    let read: Vec<_> = inputs.iter().filter_map(|path| Some((file(path)?, path))).collect();
+    for output in outputs {
+        let Some(written) = file(output) else { continue };
+        if let Some((_, input)) = read.iter().find(|(input, _)| *input == written) {
+            let message = format!(
+                "{} is read, and {} is the same file: write somewhere else",
+                input.display(),
+                output.display()
+            );
+            return Err(Failure::new(exit::USAGE, message));
+        }
+    }
+    Ok(())
+}
+
+/// The files that a command writes.
+pub(crate) fn outputs(arguments: &OutputArguments) -> Vec<&Path> {
+    let reports = arguments.reports.iter().map(|report| report.file.as_path());
+    arguments.output.as_deref().into_iter().chain(reports).collect()
 }
 
 /// No two outputs are written to one place: neither could be read.

@@ -21,6 +21,7 @@ use crate::{Failure, Outcome, written};
 /// Shows them, and says with which exit code to end.
 pub(crate) fn events(arguments: &Events) -> Outcome {
     let files = Files::look(&arguments.recording.files)?;
+    files.spare(arguments.output.as_deref().as_slice(), &[])?;
     let out: Box<dyn Write + Send> = match &arguments.output {
         Some(path) if path != Path::new("-") => {
             let file = File::create(path).map_err(|error| {

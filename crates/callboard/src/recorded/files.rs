@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use callboard::exit;
 use telemetry::{Format, Part};
 
-use crate::{Failure, patterns};
+use crate::{Failure, patterns, sinks};
 
 /// The streams of records of all files, in the order in which they were named.
 pub(crate) struct Files {
     pub(super) parts: Vec<(Part, Format)>,
+    /// What they are read from.
+    pub(super) paths: Vec<PathBuf>,
     /// What was passed over, and why.
     pub(super) notes: Vec<String>,
 }
@@ -17,7 +19,7 @@ pub(crate) struct Files {
 impl Files {
     /// Looks into files, into all files of folders, and into those that a pattern is of, by name. What is no recording in a folder is passed over.
     pub(super) fn look(paths: &[PathBuf]) -> Result<Self, Failure> {
-        let mut files = Self { parts: Vec::new(), notes: Vec::new() };
+        let mut files = Self { parts: Vec::new(), paths: Vec::new(), notes: Vec::new() };
         for path in paths {
             if path.is_dir() {
                 let mut found = Vec::new();
@@ -51,7 +53,14 @@ impl Files {
             |it: telemetry::Skipped| format!("passed over: {} is no recording: {}", it.name, it.found);
         self.notes.extend(contents.skipped.into_iter().map(passed_over));
         self.parts.extend(contents.parts);
+        self.paths.push(path.to_owned());
         Ok(())
+    }
+
+    /// None of them may be one of those that are written.
+    pub(super) fn spare(&self, outputs: &[&Path], others: &[&Path]) -> Result<(), Failure> {
+        let inputs: Vec<_> = self.paths.iter().map(PathBuf::as_path).chain(others.iter().copied()).collect();
+        sinks::spare(outputs, &inputs)
     }
 
     /// The name of a file, by its place.

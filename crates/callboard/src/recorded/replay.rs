@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use callboard::replay::Played;
@@ -34,6 +35,8 @@ pub(crate) fn replay(arguments: &Replay) -> Outcome {
     let others = baseline.as_ref().map_or(&[][..], Baseline::drivers);
     run::check_settings(&arguments.bench, &drivers.iter().chain(others).collect::<Vec<_>>())?;
     let files = Files::look(&arguments.recording.files)?;
+    let read: Vec<_> = arguments.drivers.iter().chain(&arguments.baseline).map(PathBuf::as_path).collect();
+    files.spare(&sinks::outputs(&arguments.output), &read)?;
     let records = sinks::sinks(&arguments.output, Stream::Replay)?;
     // Reports have the times that were measured.
     let mut all = sinks::reports(&arguments.output)?;

@@ -58,6 +58,30 @@ fn a_new_version_is_compared_with_the_old_one() {
 }
 
 #[test]
+fn no_output_is_written_over_what_is_read() {
+    let (directory, path) = file(&day("HOST"));
+    let sensor = &versions(directory.path(), &["v1"])[0];
+    let page = format!("html={sensor}");
+    let link = directory.path().join("link.ndjson");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let before = [fs::read(&path).unwrap(), fs::read(sensor).unwrap()];
+    let commands: [&[&str]; 6] = [
+        &["replay", &path, "-o", &path],
+        &["replay", &path, "-o", link.to_str().unwrap()],
+        &["events", &path, "-o", &path],
+        &["replay", &path, "--driver", sensor, "-o", sensor],
+        &["replay", &path, "--baseline", sensor, "--report", &page],
+        &["run", sensor, "--record", sensor, "--", "true"],
+    ];
+    for command in commands {
+        let refused = ran(command);
+        assert_eq!(refused.code, 2, "{command:?}: {}", refused.said);
+        assert!(refused.said.contains("is the same file"), "{command:?}: {}", refused.said);
+    }
+    assert_eq!(before, [fs::read(&path).unwrap(), fs::read(sensor).unwrap()]);
+}
+
+#[test]
 fn a_process_is_another_one_when_its_id_is_used_again() {
     let lines = [
         create("HOST", 100, 1200, 800, EVIL),
