@@ -54,7 +54,9 @@ fn deeper(directory: &Path, depth: usize, file: &mut dyn FnMut(&Path)) {
         match path.symlink_metadata() {
             Ok(data) if data.is_dir() && depth < DEEPEST => deeper(&path, depth + 1, file),
             Ok(data) if data.is_dir() => {}
-            Ok(_) => file(&path),
+            // A pipe would be waited for.
+            Ok(_) if path.is_file() => file(&path),
+            Ok(_) => {}
             Err(_) => {}
         }
     }

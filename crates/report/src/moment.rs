@@ -10,7 +10,7 @@ const DAYS_TO_1601: i64 = 584_694;
 
 /// Shows a time as `2026-11-21T07:35:01.1234567Z`: UTC, to the 100 ns that NT keeps. Years that RFC 3339
 /// has no room for are written as ISO 8601 extends it (`+12026-…`).
-pub(crate) struct Rfc3339(pub(crate) Time);
+pub struct Rfc3339(pub Time);
 
 impl fmt::Display for Rfc3339 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

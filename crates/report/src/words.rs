@@ -167,7 +167,7 @@ pub(crate) fn leak_kind(kind: LeakKind) -> &'static str {
 }
 
 /// The things of a kind in words, for one and for several.
-pub(crate) fn leak_words(kind: LeakKind) -> (&'static str, &'static str) {
+pub fn leak_words(kind: LeakKind) -> (&'static str, &'static str) {
     match kind {
         LeakKind::Pool => ("pool allocation", "pool allocations"),
         LeakKind::Device => ("device object", "device objects"),

@@ -74,6 +74,9 @@ pub trait Recipient {
     /// Waits up to `wait` for any pending batch to be done.
     fn finished(&mut self, wait: Duration) -> Option<(Ticket, Delivery)>;
 
+    /// Nothing is delivered for a while, as the recording is played no faster than it was made.
+    fn pauses(&mut self) {}
+
     /// What follows of a process would not have happened: `because` was refused or terminated, which is the process itself
     /// or one that it descends from.
     fn would_not_have_happened(&mut self, _process: ProcessId, _because: ProcessId) {}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use callboard::report::Histogram;
+use callboard::report::{Histogram, leak_words};
 use event::{
     Body, DriverId, EventKind, Family, Finding, Notification, PoolPeak, PoolUsage, ProcessId, Record, Stop,
     Time,
@@ -27,6 +27,8 @@ pub(super) struct Driver {
     refusals: BTreeMap<(u32, String), u64>,
     /// How often it broke which rule.
     pub(super) findings: BTreeMap<String, u64>,
+    /// How much of what it left behind, and how many bytes of it.
+    leaks: BTreeMap<&'static str, (u64, u64)>,
     /// The most that it took of paged and of nonpaged pool on a machine.
     pool: [PoolPeak; 2],
     /// What it printed since the last event.
@@ -55,7 +57,12 @@ impl Driver {
         let mut refusals: Vec<_> = self.refusals.iter().collect();
         refusals.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
         for ((status, words), count) in refusals.iter().take(SHOWN) {
-            write!(out, "  refused        {count:>9} processes with {}", named(NTSTATUS::from_u32(*status)))?;
+            let processes = if **count == 1 { "process" } else { "processes" };
+            write!(
+                out,
+                "  refused        {count:>9} {processes} with {}",
+                named(NTSTATUS::from_u32(*status))
+            )?;
             if words.is_empty() { writeln!(out) } else { writeln!(out, ": {}", escaped(words)) }?;
         }
         let others: u64 = refusals.iter().skip(SHOWN).map(|(_, count)| **count).sum();
@@ -64,6 +71,10 @@ impl Driver {
         }
         for (rule, count) in &self.findings {
             writeln!(out, "  finding        {count:>9} of {rule}")?;
+        }
+        for (what, (count, bytes)) in &self.leaks {
+            write!(out, "  left behind    {count:>9} {what}")?;
+            if *bytes > 0 { writeln!(out, ", {bytes} bytes") } else { writeln!(out) }?;
         }
         for (name, pool) in ["paged pool", "nonpaged pool"].into_iter().zip(self.pool) {
             if pool.allocations > 0 {
@@ -96,6 +107,11 @@ pub(super) struct Answers {
     /// By when a process was to be created, and its id; of one machine only.
     pub(super) refusals: BTreeMap<(Time, ProcessId), Refusal>,
     pub(super) findings: u64,
+    /// Events that drivers were told of, and processes that were there before, of which they are not told.
+    pub(super) told: u64,
+    /// Processes whose creation they were told of.
+    pub(super) created: u64,
+    pub(super) present: u64,
     /// Why a machine stopped.
     pub(super) stopped: Option<String>,
     ids: BTreeMap<DriverId, usize>,
@@ -114,6 +130,11 @@ impl Answers {
                 self.drivers.push(Driver { name: name.clone().into_owned(), ..Driver::default() });
             }
             Body::Event(event) => {
+                match event.kind {
+                    EventKind::ProcessPresent(_) | EventKind::ProcessClone(_) => self.present += 1,
+                    _ => self.told += 1,
+                }
+                self.created += u64::from(matches!(event.kind, EventKind::ProcessCreate(_)));
                 self.drivers.iter_mut().for_each(|driver| driver.words.clear());
                 self.last = kind(&event.kind);
                 self.creation = match &event.kind {
@@ -142,6 +163,13 @@ impl Answers {
                 self.findings += 1;
                 if let Some(driver) = self.driver(*driver) {
                     *driver.findings.entry(rule.clone().into_owned()).or_default() += 1;
+                }
+            }
+            Body::Leak(leak) => {
+                if let Some(driver) = self.driver(Some(leak.driver)) {
+                    let (count, bytes) = driver.leaks.entry(leak_words(leak.kind).1).or_default();
+                    *count += leak.count;
+                    *bytes += leak.bytes;
                 }
             }
             Body::PoolUsage(PoolUsage { driver, paged, nonpaged }) => {
@@ -176,6 +204,8 @@ impl Answers {
     /// Adds what was said on another machine.
     pub(super) fn add(&mut self, other: Self) {
         self.findings += other.findings;
+        self.told += other.told;
+        self.present += other.present;
         if self.stopped.is_none() {
             self.stopped = other.stopped;
         }
@@ -189,6 +219,10 @@ impl Answers {
             }
             for ((status, words), count) in theirs.refusals {
                 driver.count(status, words, count);
+            }
+            for (what, (count, bytes)) in theirs.leaks {
+                let leaks = driver.leaks.entry(what).or_default();
+                *leaks = (leaks.0 + count, leaks.1 + bytes);
             }
             for (pool, theirs) in driver.pool.iter_mut().zip(theirs.pool) {
                 pool.allocations += theirs.allocations;
@@ -330,7 +364,7 @@ mod tests {
         assert!(text.contains("process create         3 notices   half within 1.5 µs"), "{text}");
         assert!(text.contains("2 processes with 0xC0000022 (STATUS_ACCESS_DENIED): rule A\n"), "{text}");
         assert!(
-            text.contains("1 processes with 0xC0000022 (STATUS_ACCESS_DENIED): rule B\u{fffd}[J\n"),
+            text.contains("1 process with 0xC0000022 (STATUS_ACCESS_DENIED): rule B\u{fffd}[J\n"),
             "{text}"
         );
     }

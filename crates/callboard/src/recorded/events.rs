@@ -5,8 +5,8 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use callboard::exit;
-use callboard::report::Sink;
 use callboard::report::human::{Human, Options, Verbosity};
+use callboard::report::{Rfc3339, Sink};
 use event::{Body, Event, Level, Record, Time};
 use telemetry::recording::{self, Meta};
 
@@ -39,7 +39,7 @@ pub(crate) fn events(arguments: &Events) -> Outcome {
             events: None,
         }),
         Format::Human => {
-            let verbosity = if arguments.quiet { Verbosity::Normal } else { Verbosity::Everything };
+            let verbosity = if arguments.quiet { Verbosity::Normal } else { Verbosity::Verbose };
             let pace = callboard::report::Pace::Blocks;
             let options =
                 Options { verbosity, colour: arguments.output.is_none(), pace, ..Options::default() };
@@ -137,7 +137,7 @@ impl<S: Sink + Send> Audience for Timeline<S> {
                 continue;
             };
             if !std::mem::replace(&mut begun, true) {
-                let text = format!("machine {}", shown(name));
+                let text = format!("machine {}, from {} on", shown(name), Rfc3339(event.time));
                 self.record(event.time, Body::Note { level: Level::Info, text: text.into() })?;
             }
             self.record(event.time, Body::Event(event))?;

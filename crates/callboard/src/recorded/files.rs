@@ -3,11 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use callboard::exit;
-use telemetry::{Format, Part};
+use event::Time;
+use telemetry::{Fed, Feed, Format, Part};
 
 use crate::{Failure, patterns, sinks};
 
-/// The streams of records of all files, in the order in which they were named.
+/// In how many records the first moment of a file is looked for.
+const BEGINNING: usize = 4096;
+
+/// The streams of records of all files, in the order in which they were named; those of a folder or pattern in that of their times.
 pub(crate) struct Files {
     pub(super) parts: Vec<(Part, Format)>,
     /// What they are read from.
@@ -30,6 +34,7 @@ impl Files {
                         files.notes.push(format!("passed over: {failure}"));
                     }
                 }
+                files.put_in_order(before);
                 if files.parts.len() == before {
                     return Err(Failure::new(
                         exit::USAGE,
@@ -39,7 +44,9 @@ impl Files {
             } else if !path.exists() && patterns::is_pattern(path) {
                 let found = patterns::matching(path)
                     .map_err(|why| Failure::new(exit::USAGE, format_args!("{}: {why}", path.display())))?;
+                let before = files.parts.len();
                 found.iter().try_for_each(|file| files.add(file))?;
+                files.put_in_order(before);
             } else {
                 files.add(path)?;
             }
@@ -57,6 +64,14 @@ impl Files {
         Ok(())
     }
 
+    /// What came together comes in the order of its times, not of its names: a machine may go on from one file to the next.
+    fn put_in_order(&mut self, from: usize) {
+        let together = self.parts.split_off(from);
+        let mut dated: Vec<_> = together.into_iter().map(|part| (begins(&part), part)).collect();
+        dated.sort_by_key(|(time, _)| *time);
+        self.parts.extend(dated.into_iter().map(|(_, part)| part));
+    }
+
     /// None of them may be one of those that are written.
     pub(super) fn spare(&self, outputs: &[&Path], others: &[&Path]) -> Result<(), Failure> {
         let inputs: Vec<_> = self.paths.iter().map(PathBuf::as_path).chain(others.iter().copied()).collect();
@@ -72,4 +87,17 @@ impl Files {
     pub(super) fn names(&self) -> String {
         self.parts.iter().map(|(part, _)| part.name()).collect::<Vec<_>>().join(", ")
     }
+}
+
+/// The first moment that a part says, near its beginning.
+fn begins((part, format): &(Part, Format)) -> Option<Time> {
+    if part.is_live() {
+        return None;
+    }
+    let feed = Feed::open(&part.aside(), *format).ok()?;
+    feed.take(BEGINNING).find_map(|fed| match fed {
+        Fed::Told(told) => told.time,
+        Fed::Event { event, .. } => Some(event.time),
+        Fed::Rejected(_) | Fed::Idle => None,
+    })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use callboard::host::{Bench, Clock};
 use callboard::replay::{Play, Played, Player};
-use callboard::report::{Sink, SinkError};
+use callboard::report::{Rfc3339, Sink, SinkError};
 use callboard::{LiveBench, exit};
 use event::{Body, Event, Level, Record, Time};
 
@@ -63,7 +63,7 @@ impl Machine {
             machine: name.into(),
             command: Vec::new(),
         });
-        let text = format!("machine {} of {source}", shown(name));
+        let text = format!("machine {} of {source}, from {} on", shown(name), Rfc3339(time));
         live.add(Body::Note { level: Level::Info, text: text.into() });
         run::say_gaps(&mut live);
         let play = Play { withhold: arguments.withhold, speed: arguments.speed.0 };

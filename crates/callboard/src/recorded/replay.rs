@@ -69,6 +69,14 @@ pub(crate) fn replay(arguments: &Replay) -> Outcome {
         Ok(()) | Err(Failed::Sink(SinkError::Closed { .. })) => {}
         Err(error) => return Err(Failure::new(exit::FAILED, error)),
     }
+    if let Some(Baseline::Records(left)) = &baseline
+        && totals.compared == 0
+    {
+        let left = left.lock().unwrap_or_else(PoisonError::into_inner);
+        let names: Vec<_> = left.keys().map(|name| shown(name)).collect();
+        let message = format!("no machine of the baseline is in this recording: it has {}", names.join(", "));
+        return Err(Failure::new(exit::USAGE, message));
+    }
     let slower = difference::slower(&totals.answers, &totals.baseline, arguments.slower_than);
     let mut out = anstream::stderr().lock();
     // Nobody can be told that the standard error is closed.
@@ -112,6 +120,8 @@ struct Totals {
     undelivered: u64,
     answers: Answers,
     baseline: Answers,
+    /// Machines that are in a baseline of records too.
+    compared: u64,
     /// How many, and the first of them.
     differences: BTreeMap<Change, (u64, Vec<String>)>,
 }
@@ -137,15 +147,29 @@ impl Totals {
     fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
         self.answers.write(out)?;
         let Played { events, doubtful, doubtful_processes, withheld, terminated, .. } = self.played;
-        write!(out, "{events} events delivered")?;
+        let (told, present) = (self.answers.told, self.answers.present);
+        write!(out, "{told} events told")?;
+        if present > 0 {
+            write!(out, "; {present} processes were there before")?;
+        }
+        let untold = events.saturating_sub(told + present);
+        if untold > 0 {
+            write!(out, "; {untold} events are of refused processes, of which NT does not tell")?;
+        }
         if terminated > 0 {
-            write!(out, ", {terminated} processes terminated by drivers")?;
+            write!(out, "; {terminated} processes were terminated by drivers")?;
         }
         if doubtful > 0 {
-            write!(out, "; {doubtful} would not have happened ({doubtful_processes} processes more)")?;
+            write!(out, "; {doubtful} events of the recording would not have happened")?;
+        }
+        if doubtful_processes > 0 {
+            write!(
+                out,
+                ", nor would {doubtful_processes} processes that refused or terminated ones started"
+            )?;
         }
         if withheld > 0 {
-            write!(out, ", {withheld} of them were withheld")?;
+            write!(out, "; {withheld} events were withheld")?;
         }
         if self.undelivered > 0 {
             write!(out, "; {} told to nobody, as the machine had stopped", self.undelivered)?;
@@ -232,10 +256,20 @@ impl Company<'_> {
         let before = match self.0.baseline {
             Some(Baseline::Records(machines)) => {
                 let known = machines.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
-                if known.is_none() {
-                    let text = format!("the baseline has no machine {}: nothing is compared", shown(name));
+                let told = now.answers().created;
+                let text = match &known {
+                    None => Some(format!("the baseline has no machine {}: nothing is compared", shown(name))),
+                    Some(before) if before.created != told && before.stopped.is_none() => Some(format!(
+                        "the baseline was told of {} processes, and here there are {told}: it is of another recording, or \
+                         what was withheld differs",
+                        before.created
+                    )),
+                    Some(_) => None,
+                };
+                if let Some(text) = text {
                     now.note(Level::Warning, &text);
                 }
+                self.totals().compared += u64::from(known.is_some());
                 known
             }
             _ => before,

@@ -123,6 +123,19 @@ fn two_replays_are_compared_by_their_records() {
     let half = compared(&["--set", r"Deny=*\evil.exe"]);
     assert_eq!(half.code, 0, "{}", half.said);
     assert!(half.out.contains("the baseline has no machine two"), "{}", half.out);
+    // None of them there is surely another recording, or file.
+    let (_other, elsewhere) = file(&day("THREE"));
+    let none = ran(&["replay", &elsewhere, "--baseline", before]);
+    assert_eq!(none.code, 2, "{}", none.said);
+    assert!(
+        none.said.contains("no machine of the baseline is in this recording: it has one"),
+        "{}",
+        none.said
+    );
+    // Nor is one with other processes what it seems.
+    let (_other, elsewhere) = file(&day("ONE")[..6]);
+    let less = ran(&["replay", &elsewhere, "--baseline", before, "--format", "ndjson"]);
+    assert!(less.out.contains("the baseline was told of 3 processes, and here there are 2"), "{}", less.out);
     // What was cut short would be missing refusals.
     fs::write(before, one[..end].join("\n")).unwrap();
     let cut = compared(&[]);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::recordings::{EVIL, SHELL, create, day, file, image, ran};
+use crate::recordings::{EVIL, SHELL, create, day, exit, file, image, ran};
 use crate::support::{can_trace, driver};
 
 #[test]
@@ -110,7 +110,7 @@ fn what_a_refused_process_did_would_not_have_happened() {
             assert_eq!(line["because_pid"] == 1200, theirs, "{line}");
         }
     }
-    assert!(told.said.contains("refused                1 processes with 0xC0000022"), "{}", told.said);
+    assert!(told.said.contains("refused                1 process with 0xC0000022"), "{}", told.said);
     let withheld = ran(&[&["replay", path.as_str(), "--withhold"][..], &deny].concat());
     assert_eq!(
         (withheld.count("process_create"), withheld.count("process_exit")),
@@ -159,6 +159,18 @@ fn damage_and_what_is_no_recording_have_their_exit_codes() {
     let folder = ran(&["events", directory.path().to_str().unwrap(), "--format", "ndjson"]);
     assert_eq!(folder.count("process_create"), 3, "{}", folder.said);
     assert!(folder.said.contains("passed over: "), "{}", folder.said);
+    // A machine goes on from one file to the next, whatever they are called.
+    let (early, late) = (day("HOST"), exit("HOST", 50_000, 800));
+    fs::write(directory.path().join("z-first.json"), early.join("\n")).unwrap();
+    fs::write(directory.path().join("a-last.json"), late).unwrap();
+    fs::remove_file(directory.path().join("day.json")).unwrap();
+    let both = ran(&["events", directory.path().to_str().unwrap()]);
+    assert!(
+        both.said.contains("1 put in order, 0 too late") && !both.said.contains("after-exit"),
+        "{}",
+        both.said
+    );
+    fs::write(directory.path().join("day.json"), lines.join("\n")).unwrap();
     // A pattern that no shell has expanded.
     let pattern = |end: &str| directory.path().join(end).to_str().unwrap().to_owned();
     let matched = ran(&["events", &pattern("d*.json"), "--format", "ndjson"]);

@@ -85,7 +85,8 @@ fn counts(paper: &mut Paper, summary: &Summary) {
 
 fn times(paper: &mut Paper, summary: &Summary) {
     let timings: Vec<_> = summary.tally.timings().collect();
-    if timings.is_empty() {
+    // Where times are left out, as they differ from run to run, there is nothing to show.
+    if timings.iter().all(|timing| timing.longest == 0) {
         return;
     }
     let name_width = timings

@@ -225,7 +225,8 @@ impl Timeline<'_> {
         if status.is_success() {
             let answer =
                 if status.as_u32() == 0 { String::new() } else { format!(" with {}", words::status(status)) };
-            return self.driver_line(driver, PLAIN, &format!("started in {took}{answer}"));
+            let took = if elapsed == 0 { String::new() } else { format!(" in {took}") };
+            return self.driver_line(driver, PLAIN, &format!("started{took}{answer}"));
         }
         self.begin();
         self.paper.word(BAD, self.paper.signs().refused, BAD, "failed");
@@ -237,6 +238,7 @@ impl Timeline<'_> {
 
     fn driver_unload(&mut self, driver: DriverId, elapsed: Option<u64>) {
         let text = match elapsed {
+            Some(0) => "unloaded".to_owned(),
             Some(elapsed) => format!("unloaded in {}", duration(elapsed, self.paper.signs())),
             None => "has no DriverUnload and stays loaded".to_owned(),
         };

@@ -67,7 +67,8 @@ impl Part {
     }
 
     /// The same, for one who only looks ahead: that is no progress.
-    pub(crate) fn aside(&self) -> Self {
+    #[must_use]
+    pub fn aside(&self) -> Self {
         let store = match &self.store {
             Store::Bytes(bytes, packing) => Store::Bytes(bytes.aside(), packing.clone()),
             Store::Once(once) => Store::Once(once.clone()),
