@@ -1,6 +1,6 @@
 //! The kernel as an [`Executive`](crate::executive::Executive).
 
-use event::{DriverId, Event, Family, ProcessId, Record, Time};
+use event::{ClientId, DriverId, Event, Family, ProcessId, Record, Time};
 use kernel::{
     Completed, Config, Kernel, LowPool, Operation, PowerState, PowerTarget, Progress, Running, Unload,
 };
@@ -189,6 +189,10 @@ struct IntoRings(&'static Recorder);
 impl kernel::Recorder for IntoRings {
     fn record(&self, record: &Record<'_>) {
         self.0.record(record);
+    }
+
+    fn event(&self, time: Time, context: ClientId, event: &Event<'_>) {
+        self.0.event(time, context, event);
     }
 
     fn running(&self, now: Option<Running>) -> Option<Running> {

@@ -88,6 +88,8 @@ pub(crate) enum Request<'a> {
     /// Deliver events: so many, encoded one after the other behind this message, so that the host
     /// can take one at a time and allocates nothing.
     Deliver {
+        /// Which delivery of the lane: its number in their order.
+        number: u32,
         /// How many.
         count: u32,
     },
@@ -161,6 +163,31 @@ pub(crate) enum Request<'a> {
     LowPool(LowPool),
     /// Unload every driver, look for leaks, sum up, end.
     Finish,
+}
+
+/// What a host writes into a ring; `R` is a record, or a reference to one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Message<R> {
+    /// A record.
+    Record(R),
+    /// The record of an event that the bench has sent: it has it, and is not sent it back.
+    Told {
+        /// The record's time.
+        time: Time,
+        /// The record's context.
+        context: ClientId,
+        /// The event.
+        event: Place,
+    },
+}
+
+/// Where an event is among those that a lane was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    /// The number of its delivery.
+    pub(crate) delivery: u32,
+    /// Where in that it begins: so many bytes behind the first event.
+    pub(crate) offset: u32,
 }
 
 /// What a bench is told.

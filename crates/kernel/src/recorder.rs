@@ -1,6 +1,8 @@
 //! Where the kernel writes down what happens.
 
-use event::{Body, ClientId, DriverId, Family, Finding, Frame, Level, ProcessId, Record, Severity};
+use event::{
+    Body, ClientId, DriverId, Event, Family, Finding, Frame, Level, ProcessId, Record, Severity, Time,
+};
 
 use crate::Kernel;
 use crate::rule::Rule;
@@ -10,6 +12,14 @@ use crate::rule::Rule;
 pub trait Recorder: Sync {
     /// Writes one record down.
     fn record(&self, record: &Record<'_>);
+
+    /// Writes down an event of which drivers are about to be told, with the same outcome as [`record`](Self::record). The
+    /// event is the one that [`deliver_event`](Kernel::deliver_event) got, at its place in memory: whoever asked for it may
+    /// have it still, and need not be sent it.
+    fn event(&self, time: Time, context: ClientId, event: &Event<'_>) {
+        // Borrowed all the way: cloning an event allocates nothing.
+        self.record(&Record { time, context, body: Body::Event(event.clone()) });
+    }
 
     /// Notes for the watchdog what runs on this thread now, or that no driver does, and answers what ran before, to
     /// be put back. Called around every entry into a driver, so it must be a few plain stores.
@@ -44,6 +54,11 @@ impl Kernel {
     /// Writes down `body`, at this moment and in the context of the current thread.
     pub(crate) fn record(&self, body: Body<'_>) {
         self.recorder.record(&Record { time: crate::ke::time::now(), context: context(), body });
+    }
+
+    /// Writes down an event, at this moment and in the context of the current thread.
+    pub(crate) fn record_event(&self, event: &Event<'_>) {
+        self.recorder.event(crate::ke::time::now(), context(), event);
     }
 
     /// Says something on Callboard's own behalf.

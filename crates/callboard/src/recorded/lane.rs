@@ -93,43 +93,49 @@ impl Lane {
     }
 
     /// The next chunk, where there is one; nothing before that where there is none yet, and the source is quiet.
-    fn take(&self, store: &Store) -> io::Result<Option<Vec<Heard>>> {
+    fn take(&self, store: &Store) -> io::Result<Option<Chunk>> {
         let mut state = self.state();
         loop {
             if let Some(place) = state.stored.pop_front() {
                 drop(state);
-                return stored(&store.get(place)?).map(Some);
+                return stored(&store.get(place)?).map(|events| Some(Chunk::Events(events)));
             }
             if let Some(chunk) = state.ready.pop_front() {
                 self.changed.notify_all();
-                return Ok(Some(chunk.into_iter().map(Heard::Event).collect()));
+                return Ok(Some(Chunk::Events(chunk)));
             }
             if state.over {
                 return Ok(None);
             }
             if std::mem::take(&mut state.quiet) {
-                return Ok(Some(vec![Heard::Quiet]));
+                return Ok(Some(Chunk::Quiet));
             }
             state = self.wait(state);
         }
     }
 }
 
-fn stored(mut bytes: &[u8]) -> io::Result<Vec<Heard>> {
-    let mut heard = Vec::new();
+/// What is heard at once.
+enum Chunk {
+    Events(Vec<Event<'static>>),
+    Quiet,
+}
+
+fn stored(mut bytes: &[u8]) -> io::Result<Vec<Event<'static>>> {
+    let mut events = Vec::new();
     while !bytes.is_empty() {
         let (event, rest): (Event<'_>, _) = wire::decode(bytes).map_err(io::Error::other)?;
-        heard.push(Heard::Event(event.into_owned()));
+        events.push(event.into_owned());
         bytes = rest;
     }
-    Ok(heard)
+    Ok(events)
 }
 
 /// What is heard of one machine, up to its end.
 pub(super) struct Hearing<'a> {
     lane: &'a Lane,
     store: &'a Store,
-    chunk: std::vec::IntoIter<Heard>,
+    chunk: std::vec::IntoIter<Event<'static>>,
     /// Why it ended before the end.
     pub(super) error: Option<io::Error>,
 }
@@ -152,11 +158,13 @@ impl Iterator for Hearing<'_> {
 
     fn next(&mut self) -> Option<Heard> {
         loop {
-            if let Some(heard) = self.chunk.next() {
-                return Some(heard);
+            if let Some(event) = self.chunk.next() {
+                return Some(Heard::Event(event));
             }
             match self.lane.take(self.store) {
-                Ok(chunk) => self.chunk = chunk?.into_iter(),
+                Ok(Some(Chunk::Events(events))) => self.chunk = events.into_iter(),
+                Ok(Some(Chunk::Quiet)) => return Some(Heard::Quiet),
+                Ok(None) => return None,
                 Err(error) => {
                     self.error = Some(error);
                     return None;

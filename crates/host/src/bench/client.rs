@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use event::{DriverId, Event, EventKind, wire};
 use kernel::{LowPool, Unload};
 
+use super::sent::Sent;
 use super::shared::{RINGS, Shared};
 use super::stop::Module;
 use super::{BenchError, BenchOptions, Delivery, Done, Ticket, UserMemory};
@@ -48,6 +49,8 @@ pub struct Bench {
     pub(super) shared: Arc<Shared>,
     pub(super) pidfd: OwnedFd,
     pub(super) taken: [Vec<u8>; RINGS],
+    /// By ring; nothing is sent over the system's.
+    pub(super) sent: [Sent; RINGS],
     pub(super) modules: Vec<Module>,
     /// A stop has been handed over.
     pub(super) stopped: bool,
@@ -57,7 +60,7 @@ pub struct Bench {
     watcher: Option<JoinHandle<()>>,
     pid: u32,
     report: Report,
-    pending: [Option<Ticket>; LANES],
+    pub(super) pending: [Option<Ticket>; LANES],
     /// Pending batches that are done and that nobody has been told of.
     told: VecDeque<(Ticket, Delivery)>,
     tickets: u32,
@@ -112,6 +115,7 @@ impl Bench {
             shared,
             pidfd,
             taken: Default::default(),
+            sent: Default::default(),
             modules: Vec::new(),
             stopped: false,
             finished: false,
@@ -224,7 +228,8 @@ impl Bench {
         let mut rest = batch;
         loop {
             let Some(lane) = self.free_lane() else { return Delivery::Gone };
-            let taken = self.encode(rest);
+            let taken = self.encode(rest, self.sent[lane].next());
+            self.sent[lane].keep(&self.request[HEAD..taken.bytes.end]);
             let events = u32::try_from(taken.events).unwrap_or(u32::MAX);
             let whole = self.options.watchdog.saturating_mul(events.saturating_mul(ROUTINES).max(1));
             self.shared.lane(lane).sent(self.options.watchdog, whole);
@@ -461,7 +466,7 @@ impl Bench {
     }
 
     /// Writes as many events as fit into the request, at least one.
-    fn encode(&mut self, batch: &[Event<'_>]) -> Encoded {
+    fn encode(&mut self, batch: &[Event<'_>], number: u32) -> Encoded {
         // The events first, behind room for what says how many they are.
         let (head, body) = self.request.split_at_mut(HEAD);
         let (mut end, mut count, mut events) = (0, 0, 0);
@@ -479,7 +484,7 @@ impl Bench {
             events += 1;
         }
         let mut deliver = [0; HEAD];
-        let used = wire::encode(&Request::Deliver { count }, &mut deliver).unwrap_or(0);
+        let used = wire::encode(&Request::Deliver { number, count }, &mut deliver).unwrap_or(0);
         head[HEAD - used..].copy_from_slice(&deliver[..used]);
         Encoded { events, bytes: HEAD - used..HEAD + end }
     }

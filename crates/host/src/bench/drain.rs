@@ -3,10 +3,12 @@
 use event::{Body, Record};
 
 use super::client::Bench;
+use super::sent::Sent;
 use super::shared::RINGS;
 use super::stop::{self, Module};
 use crate::channel::Damage;
 use crate::process::{Reason, end};
+use crate::protocol::Message;
 
 impl Bench {
     /// Hands over every record that is there, in the order of their time; those of one lane (so: those
@@ -19,19 +21,24 @@ impl Bench {
         // Asked first: what a dead host has written is all there when it is taken below.
         let death = self.shared.death();
         let mut taken = std::mem::take(&mut self.taken);
+        let mut sent = std::mem::take(&mut self.sent);
         let pulled = {
             let mut inbox = self.shared.inbox();
             let pulled = (0..RINGS).try_for_each(|lane| inbox.pull(&self.shared.channel, lane));
             std::mem::swap(&mut inbox.bytes, &mut taken);
             pulled
         };
-        if let Err(damage) = pulled.and_then(|()| self.hand_over(&taken, sink)) {
+        if let Err(damage) = pulled.and_then(|()| self.hand_over(&taken, &sent, sink)) {
             end(&*self.shared, &self.pidfd, Reason::Damaged(damage));
         }
         for bytes in &mut taken {
             bytes.clear();
         }
-        self.taken = taken;
+        // A delivery that was done before has written all that it does.
+        for (lane, sent) in sent.iter_mut().enumerate() {
+            sent.forget(self.pending.get(lane).is_some_and(Option::is_some));
+        }
+        (self.taken, self.sent) = (taken, sent);
         if let Some(death) = death
             && !self.stopped
             && !self.finished
@@ -45,13 +52,14 @@ impl Bench {
     fn hand_over(
         &mut self,
         taken: &[Vec<u8>; RINGS],
+        sent: &[Sent; RINGS],
         sink: &mut dyn FnMut(&Record<'_>),
     ) -> Result<(), Damage> {
         let mut rest: [&[u8]; RINGS] = std::array::from_fn(|lane| taken[lane].as_slice());
         let mut heads: [Option<Record<'_>>; RINGS] = std::array::from_fn(|_| None);
         let mut damage = Ok(());
         for (lane, (head, rest)) in heads.iter_mut().zip(&mut rest).enumerate() {
-            *head = next(lane, rest).unwrap_or_else(|damaged| {
+            *head = next(lane, rest, &sent[lane]).unwrap_or_else(|damaged| {
                 damage = Err(damaged);
                 None
             });
@@ -60,7 +68,7 @@ impl Bench {
             let first =
                 heads.iter().enumerate().filter_map(|(lane, head)| Some((due(head.as_ref()?), lane))).min();
             let Some((_, lane)) = first else { break };
-            let following = next(lane, &mut rest[lane]).unwrap_or_else(|damaged| {
+            let following = next(lane, &mut rest[lane], &sent[lane]).unwrap_or_else(|damaged| {
                 damage = Err(damaged);
                 None
             });
@@ -99,19 +107,22 @@ fn due(record: &Record<'_>) -> i64 {
 }
 
 /// The next record of a lane.
-fn next<'a>(lane: usize, rest: &mut &'a [u8]) -> Result<Option<Record<'a>>, Damage> {
+fn next<'a>(lane: usize, rest: &mut &'a [u8], sent: &'a Sent) -> Result<Option<Record<'a>>, Damage> {
     let Some((length, after)) = rest.split_first_chunk::<4>() else { return Ok(None) };
     let Some((message, after)) = after.split_at_checked(u32::from_le_bytes(*length) as usize) else {
         *rest = &[];
         return Ok(None);
     };
     *rest = after;
-    match event::wire::decode(message) {
-        Ok((record, _)) => Ok(Some(record)),
-        Err(error) => {
-            // What follows in this lane is no better.
-            *rest = &[];
-            Err(Damage::Record { lane, why: error.to_string() })
-        }
-    }
+    let why = match event::wire::decode(message) {
+        Ok((Message::Record(record), _)) => return Ok(Some(record)),
+        Ok((Message::Told { time, context, event }, _)) => match sent.event(event) {
+            Some(event) => return Ok(Some(Record { time, context, body: Body::Event(event) })),
+            None => "it tells of an event that was not sent".into(),
+        },
+        Err(error) => error.to_string(),
+    };
+    // What follows in this lane is no better.
+    *rest = &[];
+    Err(Damage::Record { lane, why })
 }

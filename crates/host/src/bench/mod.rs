@@ -5,6 +5,7 @@
 //!     ├───── io.rs        a program's requests to devices
 //!     ├───── shared.rs    what it shares with its watcher: channel, inbox, how the host ended
 //!     ├───── drain.rs     records of all lanes in one order
+//!     ├───── sent.rs      the events that the records of a lane point to
 //!     ├───── stop.rs      a dead host as the last record
 //!     └───── user_memory  who reads the memory of processes for drivers
 //! ```
@@ -15,6 +16,7 @@ mod drain;
 mod error;
 mod io;
 mod options;
+mod sent;
 mod shared;
 mod stop;
 mod user_memory;

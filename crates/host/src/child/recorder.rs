@@ -3,13 +3,16 @@
 use std::cell::Cell;
 use std::sync::{Mutex, OnceLock, TryLockError};
 
-use event::{Body, Level, Record};
+use event::{Body, ClientId, Event, Level, Record, Time};
 
 use crate::channel::{Channel, InFlight, Producer, SYSTEM_LANE, USER_PAGE};
+use crate::protocol::{Message, Place};
 
 thread_local! {
     /// The lane that the thread is the worker of; [`SYSTEM_LANE`] for all others.
     static LANE: Cell<usize> = const { Cell::new(SYSTEM_LANE) };
+    /// The event that the lane delivers now: its address, and where the bench has it.
+    static DELIVERED: Cell<Option<(usize, Place)>> = const { Cell::new(None) };
 }
 
 /// Writes records to the ring of the calling thread's lane, in place and without allocating.
@@ -33,13 +36,35 @@ impl Recorder {
         LANE.set(lane);
     }
 
+    /// Runs `deliver` with an event that the bench has at `place`.
+    pub(super) fn delivering<T>(event: &Event<'_>, place: Place, deliver: impl FnOnce() -> T) -> T {
+        DELIVERED.set(Some((address(event), place)));
+        let answer = deliver();
+        DELIVERED.set(None);
+        answer
+    }
+
+    /// Writes the record of an event. One that the bench has sent is not sent back.
+    pub(crate) fn event(&self, time: Time, context: ClientId, event: &Event<'_>) {
+        // The one that is delivered lives until it is: nothing else has its address.
+        let place = DELIVERED.get().filter(|(at, _)| *at == address(event)).map(|(_, place)| place);
+        match (place, self.channel.get()) {
+            (Some(event), Some(channel)) => {
+                let told = Message::<&Record<'_>>::Told { time, context, event };
+                Producer::new(channel.lane(LANE.get())).push(|room| event::wire::encode(&told, room).ok());
+            }
+            // Borrowed all the way: cloning an event allocates nothing.
+            _ => self.record(&Record { time, context, body: Body::Event(event.clone()) }),
+        }
+    }
+
     /// Writes one record. Waits for the bench while the ring is full.
     pub(crate) fn record(&self, record: &Record<'_>) {
         let Some(&channel) = self.channel.get() else { return };
         let lane = LANE.get();
         let _guard = if lane == SYSTEM_LANE { self.lock(matches!(record.body, Body::Stop(_))) } else { None };
         let producer = Producer::new(channel.lane(lane));
-        if !producer.push(|room| event::wire::encode(record, room).ok()) {
+        if !producer.push(|room| event::wire::encode(&Message::Record(record), room).ok()) {
             let text =
                 format!("a record was left out: it takes more than {} bytes", crate::channel::MAX_RECORD);
             let note = Record {
@@ -47,7 +72,7 @@ impl Recorder {
                 context: record.context,
                 body: Body::Note { level: Level::Warning, text: text.into() },
             };
-            producer.push(|room| event::wire::encode(&note, room).ok());
+            producer.push(|room| event::wire::encode(&Message::Record(&note), room).ok());
         }
     }
 
@@ -85,6 +110,10 @@ impl Recorder {
             _ => None,
         }
     }
+}
+
+fn address(event: &Event<'_>) -> usize {
+    std::ptr::from_ref(event).addr()
 }
 
 #[cfg(any(test, feature = "trial"))]

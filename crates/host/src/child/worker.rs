@@ -11,7 +11,7 @@ use crate::channel::{
     Channel, LANES, REPLY_BYTES, STAGING, STAGING_BYTES, Spin, TRANSFER_BYTES, transfer_at,
 };
 use crate::executive::{self, Executive, Failure, Which};
-use crate::protocol::{Refusal, Reply, Request};
+use crate::protocol::{Place, Refusal, Reply, Request};
 use crate::sandbox::Report;
 
 /// Address space for a worker's stack. A kernel stack is 24 KiB on Windows; more only takes memory where used.
@@ -83,7 +83,7 @@ impl Host {
 
     fn serve(&self, executive: &dyn Executive, lane: usize, request: Request<'_>, rest: &[u8]) -> Reply {
         match request {
-            Request::Deliver { count } => deliver(executive, count, rest),
+            Request::Deliver { number, count } => deliver(executive, number, count, rest),
             Request::Boot(_) | Request::Probe => Reply::Rejected("it has booted".into()),
             Request::SetValue { service, name, value } => done(executive.set_value(service, name, value)),
             Request::Load { name, path, length } => {
@@ -204,9 +204,11 @@ fn run(host: &'static Host, lane: usize) -> ! {
 
 /// Delivers events one by one, as they come off the buffer. All of them: which ones NT does not send
 /// after a refusal (R-VETO-08) is for the kernel to know.
-fn deliver(executive: &dyn Executive, count: u32, mut rest: &[u8]) -> Reply {
+fn deliver(executive: &dyn Executive, number: u32, count: u32, events: &[u8]) -> Reply {
     let mut refusal: Option<Refusal> = None;
+    let mut rest = events;
     for _ in 0..count {
+        let offset = u32::try_from(events.len() - rest.len()).unwrap_or(u32::MAX);
         let event: Event<'_>;
         (event, rest) = match wire::decode(rest) {
             Ok(both) => both,
@@ -214,7 +216,8 @@ fn deliver(executive: &dyn Executive, count: u32, mut rest: &[u8]) -> Reply {
         };
         // The watchdog sees that the lane goes on.
         RECORDER.enter(None);
-        if let Some((status, driver)) = executive.deliver(&event)
+        let place = Place { delivery: number, offset };
+        if let Some((status, driver)) = Recorder::delivering(&event, place, || executive.deliver(&event))
             && refusal.is_none()
         {
             refusal = Some(Refusal { process: event.process(), status, driver });

@@ -82,8 +82,11 @@ pub(crate) fn boot(_config: Config, recorder: &'static Recorder) -> &'static dyn
 
 impl Trial {
     fn record(&self, body: Body<'_>) {
-        let time = Time(i64::from(self.clock.fetch_add(1, Ordering::Relaxed)));
-        self.recorder.record(&Record { time, context: ClientId::default(), body });
+        self.recorder.record(&Record { time: self.now(), context: ClientId::default(), body });
+    }
+
+    fn now(&self) -> Time {
+        Time(i64::from(self.clock.fetch_add(1, Ordering::Relaxed)))
     }
 
     fn print(&self, text: &str) {
@@ -211,7 +214,7 @@ impl Executive for Trial {
     }
 
     fn deliver(&self, event: &Event<'_>) -> Option<(NTSTATUS, Option<DriverId>)> {
-        self.record(Body::Event(event.clone()));
+        self.recorder.event(self.now(), ClientId::default(), event);
         let mut refusal = None;
         for (index, script) in self.drivers().into_iter().enumerate() {
             let driver = DriverId(u32::try_from(index).unwrap_or(u32::MAX));

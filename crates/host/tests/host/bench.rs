@@ -124,6 +124,29 @@ fn slow_batches_are_pending_and_others_go_on_beside_them() {
 }
 
 #[test]
+fn events_are_recorded_as_they_were_sent_from_batches_beside_each_other_too() {
+    let mut bench = bench_with("slow", |options| options.patience = Duration::from_millis(1));
+    let mut records = Vec::new();
+    let mut sent = Vec::new();
+    for n in 0..12 {
+        let batch = [create(n * 16 + 4, "/bin/quick"), create(n * 16 + 8, "/bin/slow"), image(n * 16 + 12)];
+        assert_ne!(bench.deliver(&batch), Delivery::Gone);
+        sent.extend(batch);
+        // In the middle of the slow ones.
+        records.extend(drained(&mut bench));
+    }
+    bench.finish().unwrap();
+    records.extend(drained(&mut bench));
+    let events = records.iter().filter_map(|record| match &record.body {
+        Body::Event(event) => Some(event.clone()),
+        _ => None,
+    });
+    let mut events: Vec<_> = events.collect();
+    events.sort_by_key(|event| event.process().0);
+    assert_eq!(events, sent);
+}
+
+#[test]
 fn a_batch_that_was_begun_is_waited_for_when_there_is_time() {
     let mut bench = bench_with("slow", |options| options.watchdog = Duration::from_millis(200));
     let Delivery::Pending(quick) = bench.begin_delivery(&[image(4)]) else { panic!("nobody waits for it") };

@@ -42,8 +42,7 @@ impl Kernel {
         if self.is_moot(event) {
             return None;
         }
-        // Borrowed all the way: cloning an event allocates nothing.
-        self.record(event::Body::Event(event.clone()));
+        self.record_event(event);
         let refused = crate::mm::user::while_gone(event.conditions.user_pages_gone, || self.tell(event));
         crate::dbg::flush_line();
         refused

@@ -109,7 +109,7 @@ impl Normaliser {
         };
         // NT has no time before 1601.
         let time = told.time.filter(|time| time.0 >= 0);
-        let entry = Entry {
+        let entry = Box::new(Entry {
             file,
             number: told.number,
             time: time.unwrap_or(Time(0)),
@@ -118,7 +118,7 @@ impl Normaliser {
             reordered: false,
             late: false,
             mistaken: false,
-        };
+        });
         let Some(machine) = self.machines.get_mut(index) else { return };
         let mut reading = Reading { options: &self.options, account: &mut self.account, out };
         let before = machine.window.len();

@@ -29,10 +29,17 @@ type Place = (Time, u64);
 /// What a process is found by: a hash, so those that are found are looked at.
 type Key = u64;
 
+/// A record with the key of its process. What moves among its neighbours is small.
+#[derive(Debug)]
+struct Waiting {
+    key: Option<Key>,
+    entry: Box<Entry>,
+}
+
 /// The records of one machine that wait, in the order of their times.
 #[derive(Debug, Default)]
 pub(super) struct Window {
-    entries: BTreeMap<Place, Entry>,
+    entries: BTreeMap<Place, Waiting>,
     /// Those of each process.
     by_key: BTreeSet<(Key, Place)>,
     arrivals: u64,
@@ -40,7 +47,7 @@ pub(super) struct Window {
     /// How far the telling is.
     told: Option<Time>,
     /// Those that came before any that says a time.
-    undated: Vec<Entry>,
+    undated: Vec<Box<Entry>>,
 }
 
 /// The process that a record is of.
@@ -72,7 +79,7 @@ impl Window {
     }
 
     /// Puts a record into its place. One that comes too late for that is given back, to be told at once.
-    pub(super) fn insert(&mut self, mut entry: Entry) -> Option<Entry> {
+    pub(super) fn insert(&mut self, mut entry: Box<Entry>) -> Option<Box<Entry>> {
         if entry.undated {
             let Some(newest) = self.newest else {
                 self.undated.push(entry);
@@ -92,13 +99,14 @@ impl Window {
         None
     }
 
-    fn put(&mut self, entry: Entry) {
+    fn put(&mut self, entry: Box<Entry>) {
         let place = (entry.time, self.arrivals);
         self.arrivals += 1;
-        if let Some(subject) = subject(&entry.what) {
-            self.by_key.insert((key(subject), place));
+        let key = subject(&entry.what).map(key);
+        if let Some(key) = key {
+            self.by_key.insert((key, place));
         }
-        self.entries.insert(place, entry);
+        self.entries.insert(place, Waiting { key, entry });
     }
 
     /// What came before any record with a time happened no later than that.
@@ -111,7 +119,7 @@ impl Window {
     }
 
     /// The next record, if more than `most` wait or it has waited `span`, in units of 100 ns.
-    pub(super) fn due(&mut self, most: usize, span: i64) -> Option<Entry> {
+    pub(super) fn due(&mut self, most: usize, span: i64) -> Option<Box<Entry>> {
         let over = self.len() > most;
         let (oldest, _) = *match self.entries.first_key_value() {
             Some((place, _)) => place,
@@ -123,35 +131,35 @@ impl Window {
     }
 
     /// The next record.
-    pub(super) fn next(&mut self) -> Option<Entry> {
+    pub(super) fn next(&mut self) -> Option<Box<Entry>> {
         if self.entries.is_empty() && !self.undated.is_empty() {
             self.date(Time::default());
         }
-        let (place, entry) = self.entries.pop_first()?;
-        self.forget(place, &entry);
+        let (place, Waiting { key, entry }) = self.entries.pop_first()?;
+        self.forget(place, key);
         self.told = self.told.max(Some(place.0));
         Some(entry)
     }
 
     /// Takes out the first record of a process for which `wanted` says so, before its turn.
-    pub(super) fn take(&mut self, of: &Subject, wanted: impl Fn(&Entry) -> bool) -> Option<Entry> {
+    pub(super) fn take(&mut self, of: &Subject, wanted: impl Fn(&Entry) -> bool) -> Option<Box<Entry>> {
         let key = key(of);
         let all = (key, (Time(i64::MIN), 0))..=(key, (Time(i64::MAX), u64::MAX));
         let found = self.by_key.range(all).find(|(_, place)| {
-            self.entries.get(place).is_some_and(|entry| {
+            self.entries.get(place).is_some_and(|Waiting { entry, .. }| {
                 subject(&entry.what).is_some_and(|subject| is_same(subject, of)) && wanted(entry)
             })
         });
         let place = found?.1;
-        let mut entry = self.entries.remove(&place)?;
-        self.forget(place, &entry);
+        let Waiting { mut entry, .. } = self.entries.remove(&place)?;
+        self.forget(place, Some(key));
         entry.reordered = true;
         Some(entry)
     }
 
     /// What tells the process that is created next with an id, no later than `last`, from others.
     pub(super) fn born(&self, id: u32, last: Time) -> Option<&str> {
-        self.entries.range(..=(last, u64::MAX)).find_map(|(_, entry)| match &entry.what {
+        self.entries.range(..=(last, u64::MAX)).find_map(|(_, waiting)| match &waiting.entry.what {
             What::ProcessCreate(create) if create.subject.process == Some(id) => {
                 create.subject.unique.as_deref()
             }
@@ -159,9 +167,9 @@ impl Window {
         })
     }
 
-    fn forget(&mut self, place: Place, entry: &Entry) {
-        if let Some(subject) = subject(&entry.what) {
-            self.by_key.remove(&(key(subject), place));
+    fn forget(&mut self, place: Place, key: Option<Key>) {
+        if let Some(key) = key {
+            self.by_key.remove(&(key, place));
         }
     }
 }
@@ -176,8 +184,8 @@ mod tests {
         Subject { process: Some(process), ..Subject::default() }
     }
 
-    fn exit(number: u64, time: Option<i64>, process: u32) -> Entry {
-        Entry {
+    fn exit(number: u64, time: Option<i64>, process: u32) -> Box<Entry> {
+        Box::new(Entry {
             file: 0,
             number,
             time: Time(time.unwrap_or(0)),
@@ -186,7 +194,7 @@ mod tests {
             reordered: false,
             late: false,
             mistaken: false,
-        }
+        })
     }
 
     fn rest(window: &mut Window) -> Vec<(u64, i64)> {
@@ -234,7 +242,7 @@ mod tests {
         let thread = ThreadEvent { subject: of(8), thread: Some(12), ..ThreadEvent::default() };
         window.insert(exit(1, Some(1), 4));
         window.insert(exit(2, Some(2), 8));
-        window.insert(Entry { what: What::ThreadCreate(thread), ..exit(3, Some(3), 8) });
+        window.insert(Box::new(Entry { what: What::ThreadCreate(thread), ..*exit(3, Some(3), 8) }));
         let is_thread = |entry: &Entry| matches!(entry.what, What::ThreadCreate(_));
         assert_eq!(window.take(&of(8), is_thread).map(|entry| entry.number), Some(3));
         assert!(window.take(&of(8), is_thread).is_none());

@@ -17,7 +17,7 @@ impl Machine {
         present: bool,
         late: bool,
         reading: &mut Reading<'_>,
-    ) -> Result<Option<Entry>, Refused> {
+    ) -> Result<Option<Box<Entry>>, Refused> {
         let strict = reading.options.is_strict();
         let image = create.subject.image.as_deref().and_then(|path| reading.options.drives.name(path));
         let parent = create.parent.process;
@@ -54,7 +54,7 @@ impl Machine {
         };
         let creator = if present { None } else { Some(self.creator(create, id, time, reading)) };
         let thread = self.first_thread(id, create, present);
-        let first_thread = thread.as_ref().and_then(thread_of).unwrap_or_else(|| stand_in(id));
+        let first_thread = thread.as_ref().and_then(|entry| thread_of(entry)).unwrap_or_else(|| stand_in(id));
         let own = ClientId { process: ProcessId(id), thread: ThreadId(first_thread) };
         let mut process = described(id, create, image);
         process.first_thread = own.thread;
@@ -169,7 +169,12 @@ impl Machine {
     }
 
     /// The record of a process's first thread, where that waits: it comes right behind the creation.
-    pub(super) fn first_thread(&mut self, id: u32, create: &ProcessCreate, present: bool) -> Option<Entry> {
+    pub(super) fn first_thread(
+        &mut self,
+        id: u32,
+        create: &ProcessCreate,
+        present: bool,
+    ) -> Option<Box<Entry>> {
         if present {
             return None;
         }

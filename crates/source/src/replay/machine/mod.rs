@@ -59,7 +59,7 @@ impl Machine {
     }
 
     /// A record comes. It is given back where it is too late to wait for its turn.
-    pub(super) fn hear(&mut self, mut entry: Entry) -> Option<Entry> {
+    pub(super) fn hear(&mut self, mut entry: Box<Entry>) -> Option<Box<Entry>> {
         entry.mistaken = self.identities.check(&mut entry.what);
         self.window.insert(entry)
     }
@@ -80,7 +80,7 @@ impl Machine {
     }
 
     /// Tells a record, and before and behind it those that belong there.
-    pub(super) fn tell(&mut self, mut entry: Entry, reading: &mut Reading<'_>) {
+    pub(super) fn tell(&mut self, mut entry: Box<Entry>, reading: &mut Reading<'_>) {
         let processes = &self.processes;
         entry.mistaken |=
             identity::strip(&mut entry.what, |unique| processes.is_long_gone(unique, entry.time));
@@ -97,7 +97,7 @@ impl Machine {
         self.tell_before(&entry, reading);
         let told = self.tell_one(&entry, reading);
         let mut events = std::mem::take(&mut self.telling);
-        let Entry { file, number, .. } = entry;
+        let Entry { file, number, .. } = *entry;
         let follows = match told {
             Ok(follows) => {
                 let account = &mut *reading.account;
@@ -171,7 +171,7 @@ impl Machine {
     }
 
     /// Tells one record, or says why not. The record that is given back comes right behind it.
-    fn tell_one(&mut self, entry: &Entry, reading: &mut Reading<'_>) -> Result<Option<Entry>, Refused> {
+    fn tell_one(&mut self, entry: &Entry, reading: &mut Reading<'_>) -> Result<Option<Box<Entry>>, Refused> {
         let strict = reading.options.is_strict();
         if strict && entry.late {
             return Err((Cause::Late, "records that happened after it have been told".into()));
