@@ -91,6 +91,22 @@ fn a_driver_is_told_of_a_recording_and_the_same_again_is_the_same() {
 }
 
 #[test]
+fn what_a_driver_does_wrong_is_the_same_again() {
+    // What is asked of the machine for it.
+    let fixed = std::process::Command::new("setarch").args(["-R", "true"]).status();
+    if !fixed.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: this machine does not permit a fixed layout of memory");
+        return;
+    }
+    let (_directory, path) = file(&day("HOST"));
+    let bad = driver("rules/l-06-bad");
+    let replayed = || ran(&["replay", &path, "--driver", bad.to_str().unwrap(), "--format", "ndjson"]);
+    let first = replayed();
+    assert!(first.count("finding") > 0 && first.count("leak") > 0, "{}", first.said);
+    assert_eq!(replayed().out, first.out);
+}
+
+#[test]
 fn what_a_refused_process_did_would_not_have_happened() {
     let (_directory, path) = file(&day("HOST"));
     let deny = ["--set", r"Deny=*\evil.exe", "--format", "ndjson"];

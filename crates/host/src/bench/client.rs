@@ -18,7 +18,7 @@ use super::{BenchError, BenchOptions, Delivery, Done, Ticket, UserMemory};
 use crate::channel::{
     self, Channel, LANES, REQUEST_BYTES, STAGING, STAGING_BYTES, Spin, USER_PAGE, Waited, header,
 };
-use crate::process::{self, Reason, Start, Watched, end};
+use crate::process::{self, How, Reason, Start, Watched, end};
 use crate::protocol::{Reply, Request, Value};
 use crate::sandbox::Report;
 
@@ -98,10 +98,15 @@ impl Bench {
         shared.lane(0).sent(options.entry_watchdog, options.entry_watchdog);
         shared.channel.lane(0).send(&request[..used]);
         let (started, wait) = mpsc::channel();
-        let (watched, debug) = (Arc::clone(&shared), options.debug);
+        // Where time is made up, addresses are to be the same in every run too.
+        let how = How {
+            debug: options.debug,
+            fixed: matches!(first, Request::Boot(config) if config.clock != kernel::Clock::Real),
+        };
+        let watched = Arc::clone(&shared);
         let watcher = std::thread::Builder::new()
             .name("callboard-watch".into())
-            .spawn(move || process::watch(&*watched, file, debug, &started))
+            .spawn(move || process::watch(&*watched, file, how, &started))
             .map_err(|source| BenchError::Start(format!("cannot start a thread: {source}"), Some(source)))?;
         let outcome = wait.recv().map_err(|_| BenchError::Died("its watcher ended".into()))?;
         let (pid, pidfd) = match outcome {

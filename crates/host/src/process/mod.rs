@@ -12,5 +12,5 @@ mod spawn;
 mod watch;
 
 pub(crate) use death::{Death, Reason};
-pub(crate) use spawn::{SpawnError, Start};
+pub(crate) use spawn::{How, SpawnError, Start};
 pub(crate) use watch::{Watch, Watched, end, watch};

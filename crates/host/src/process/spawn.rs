@@ -86,8 +86,17 @@ pub(crate) enum SpawnError {
     Hook,
 }
 
-/// Starts a host on a channel. `debug` keeps the standard error.
-pub(super) fn spawn(channel: OwnedFd, debug: bool) -> Result<(Child, OwnedFd), SpawnError> {
+/// How a host is started.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct How {
+    /// Its standard error is kept.
+    pub(crate) debug: bool,
+    /// Its memory is laid out in the same way in every run, where this machine permits that.
+    pub(crate) fixed: bool,
+}
+
+/// Starts a host on a channel.
+pub(super) fn spawn(channel: OwnedFd, how: How) -> Result<(Child, OwnedFd), SpawnError> {
     if !super::hook::is_linked() {
         return Err(SpawnError::Hook);
     }
@@ -104,9 +113,19 @@ pub(super) fn spawn(channel: OwnedFd, debug: bool) -> Result<(Child, OwnedFd), S
         .env(MARKER.to_string_lossy().as_ref(), MARKER_VALUE.to_string_lossy().as_ref())
         .stdin(Stdio::from(channel))
         .stdout(nothing()?)
-        .stderr(if debug { Stdio::inherit() } else { nothing()? })
+        .stderr(if how.debug { Stdio::inherit() } else { nothing()? })
         // Signals of the terminal are for the command that is traced, and for the bench.
         .process_group(0);
+    if how.fixed {
+        let fix = || {
+            // SAFETY: a system call of its own process alone, which may be made between fork and exec. A machine that does not
+            // permit it gives each run another layout, and nothing else.
+            unsafe { libc::personality(libc::ADDR_NO_RANDOMIZE as libc::c_ulong) };
+            Ok(())
+        };
+        // SAFETY: `fix` makes one system call, and neither allocates nor takes a lock.
+        unsafe { command.pre_exec(fix) };
+    }
     let mut child = command.spawn().map_err(SpawnError::Execute)?;
     match open_pidfd(child.id()) {
         Ok(pidfd) => Ok((child, pidfd)),

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use super::spawn::{self, SpawnError};
+use super::spawn::{self, How, SpawnError};
 use super::{Death, Reason};
 use crate::channel::{Damage, LANES};
 
@@ -75,10 +75,10 @@ struct Seen {
 pub(crate) fn watch(
     watched: &impl Watched,
     channel: OwnedFd,
-    debug: bool,
+    how: How,
     started: &Sender<Result<(u32, OwnedFd), SpawnError>>,
 ) {
-    let (mut child, pidfd) = match spawn::spawn(channel, debug) {
+    let (mut child, pidfd) = match spawn::spawn(channel, how) {
         Ok(both) => both,
         Err(error) => {
             let _ = started.send(Err(error));
