@@ -32,7 +32,7 @@ function header() {
     // What there is none of in most runs is not there at all.
     all.splice(2, 0, ...[[n.images, 'image', 'images'], [n.threads, 'thread', 'threads']].filter(([value]) => value > 0));
     all.push(...[
-      [n.doubted, 'would not have happened', 'would not have happened'], [n.differences, 'difference', 'differences', 'bad'],
+      [n.doubted, 'process would not have happened', 'processes would not have happened'], [n.differences, 'difference', 'differences', 'bad'],
       [n.leaks, 'leak', 'leaks', 'warn'], [n.stops, 'stop', 'stops', 'bad'],
     ].filter(([value]) => value > 0));
   }

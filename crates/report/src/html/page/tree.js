@@ -34,7 +34,7 @@ function plant() {
   const roots = real.length > 1 ? [] : processes.filter(process => !process.up);
   if (real.length > 1) {
     for (const run of real) {
-      run.node = { kind: 'run', run, label: run.machine || run.command || 'a machine', kids: [], rows: [], from: run.from, to: run.to, by: new Set() };
+      run.node = { kind: 'run', run, label: run.machine || run.command || '(a machine without a name)', kids: [], rows: [], from: run.from, to: run.to, by: new Set() };
       nodes.push(run.node);
       roots.push(run.node);
     }
