@@ -47,7 +47,7 @@ pub(super) struct Window {
     /// How far the telling is.
     told: Option<Time>,
     /// Those that came before any that says a time.
-    undated: Vec<Box<Entry>>,
+    undated: Vec<Entry>,
 }
 
 /// The process that a record is of.
@@ -82,7 +82,7 @@ impl Window {
     pub(super) fn insert(&mut self, mut entry: Box<Entry>) -> Option<Box<Entry>> {
         if entry.undated {
             let Some(newest) = self.newest else {
-                self.undated.push(entry);
+                self.undated.push(*entry);
                 return None;
             };
             entry.time = newest;
@@ -114,7 +114,7 @@ impl Window {
         self.newest = Some(time);
         for mut entry in std::mem::take(&mut self.undated) {
             entry.time = time;
-            self.put(entry);
+            self.put(Box::new(entry));
         }
     }
 
