@@ -126,7 +126,7 @@ fn everything(options: &Options, records: &Records) -> Everything {
     };
     for (number, record) in (1..).zip(records.clone()) {
         let record = match record {
-            Ok((machine, time, what)) => Ok(Told { number, machine, time, what }),
+            Ok((machine, time, what)) => Ok(Told { number, machine, time, record_id: None, what }),
             Err(reason) => Err(Rejected { number, reason, detail: String::new() }),
         };
         normaliser.take(0, record, &mut out);
