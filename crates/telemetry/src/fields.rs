@@ -10,6 +10,7 @@ pub(crate) enum Field {
     Channel,
     EventId,
     Computer,
+    RecordId,
     Time,
     // Of the event: the names are those of Sysmon's and the security log's own fields.
     UtcTime,

@@ -38,7 +38,8 @@ pub use feed::{Fed, Feed};
 pub use format::{Format, PREFIX, detect};
 pub use open::{Contents, OpenError, Reader, Skipped, look, look_bytes, look_live, open, open_bytes, read};
 pub use record::{
-    DriverLoad, ImageLoad, ProcessCreate, ProcessExit, Reason, Rejected, Subject, ThreadEvent, Told, What,
+    DriverLoad, ImageLoad, Log, ProcessCreate, ProcessExit, Reason, RecordId, Rejected, Subject, ThreadEvent,
+    Told, What,
 };
 pub use time::parse as moment;
 

@@ -1,18 +1,9 @@
 //! What an event of a Windows log tells, by its named fields: the same for every format that holds such events.
 
 use crate::fields::{Field, Fields};
-use crate::{Reason, Told, What, security, sysmon};
+use crate::{Reason, RecordId, Told, What, security, sysmon};
 
-/// Who wrote an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Log {
-    /// Sysmon.
-    Sysmon,
-    /// The security log.
-    Security,
-}
-
-pub(crate) use crate::Refusal;
+pub(crate) use crate::{Log, Refusal};
 
 /// What an event tells; its number in its file is the reader's to say.
 pub(crate) fn tell(fields: &Fields<'_>, number: u64) -> Result<(Told, Log), Refusal> {
@@ -29,7 +20,13 @@ pub(crate) fn tell(fields: &Fields<'_>, number: u64) -> Result<(Told, Log), Refu
     let Some((what, log)) = told else { return Err(other(fields, id)) };
     let machine = fields.text(Field::Computer).map(|name| name.to_lowercase());
     let time = fields.time(Field::UtcTime).or_else(|| fields.time(Field::Time));
-    let told = Told { number, machine, time, what };
+    // An event that went to no log has 0.
+    let record_id = fields
+        .number(Field::RecordId)
+        .and_then(|number| u64::try_from(number).ok())
+        .filter(|number| *number > 0)
+        .map(|number| RecordId { log, number });
+    let told = Told { number, machine, time, record_id, what };
     match lacking(&told.what) {
         Some(field) => Err((Reason::NoProcess, format!("event {id} has no {field}"))),
         None => Ok((told, log)),

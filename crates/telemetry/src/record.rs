@@ -13,8 +13,28 @@ pub struct Told {
     pub machine: Option<String>,
     /// When it happened.
     pub time: Option<Time>,
+    /// What tells it from all others that its machine wrote, where it comes from a log that numbers them.
+    pub record_id: Option<RecordId>,
     /// What happened.
     pub what: What,
+}
+
+/// The number that a log of Windows gave a record: EventRecordID. It stays with the record wherever that is copied to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordId {
+    /// The log: each counts for itself.
+    pub log: Log,
+    /// The number.
+    pub number: u64,
+}
+
+/// A log of Windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Log {
+    /// Sysmon's.
+    Sysmon,
+    /// The security log.
+    Security,
 }
 
 /// What a record tells.

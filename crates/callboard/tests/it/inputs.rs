@@ -78,6 +78,36 @@ fn the_first_of_each_cause_is_named_by_its_file_and_record() {
 }
 
 #[test]
+fn records_that_their_log_numbered_are_told_once_however_often_they_are_given() {
+    let numbered = |from: usize, mut lines: Vec<String>| {
+        // Two of the same at one moment are two, as their log says.
+        lines.insert(3, lines[2].clone());
+        for (number, line) in (from..).zip(&mut lines) {
+            *line = line.replacen('{', &format!("{{\"RecordNumber\":{number},"), 1);
+        }
+        lines
+    };
+    let (directory, once) = file(&numbered(700, day("ONE")));
+    let twice = directory.path().join("twice.json");
+    let lines = fs::read_to_string(&once).unwrap();
+    fs::write(&twice, format!("{lines}\n{lines}")).unwrap();
+    let of = |files: &[&str]| ran(&[&["events"], files, &["--format", "ndjson"]].concat());
+    let alone = of(&[&once]);
+    assert_eq!(alone.count("image_load"), 4, "{}", alone.said);
+    for files in [&[text(&twice)][..], &[&once, &once], &[&once, text(&twice)]] {
+        let more = of(files);
+        assert_eq!(happened(&more), happened(&alone), "{files:?}");
+        assert!(more.said.contains("record 700 of the log was told before"), "{}", more.said);
+    }
+    // The same numbers at another time are another log's: the machine was set up again.
+    let other = directory.path().join("other.json");
+    fs::write(&other, lines.replace("2024-05-01", "2024-04-30")).unwrap();
+    for files in [[&once, text(&other)], [text(&other), &once]] {
+        assert_eq!(of(&files).count("image_load"), 8, "{files:?}");
+    }
+}
+
+#[test]
 fn a_pipe_is_told_of_as_it_comes() {
     for arguments in [["events", "-"], ["replay", "-"]] {
         let mut command = callboard();

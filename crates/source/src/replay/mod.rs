@@ -34,6 +34,7 @@ mod normaliser;
 mod options;
 mod player;
 mod processes;
+mod seen;
 mod window;
 
 pub use account::{Absent, Account, Cause, Rejections, Synthesis};

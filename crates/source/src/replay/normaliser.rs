@@ -8,6 +8,7 @@ use telemetry::{Reason, Rejected};
 use super::account::{Account, Cause};
 use super::machine::{Machine, Reading};
 use super::options::{Options, Which};
+use super::seen::Seen;
 use super::window::Entry;
 
 /// How many machines one recording may have.
@@ -63,7 +64,8 @@ pub enum Step<'a> {
 
 /// Makes of the records of a recording what happened on its machines, in the order in which drivers are told.
 ///
-/// Holds the processes that live and the records that wait to be put in order, and nothing else of the recording.
+/// Holds the processes that live, the records that wait to be put in order, and the numbers that logs gave to those that
+/// came (see `seen`), and nothing else of the recording.
 #[derive(Debug)]
 pub struct Normaliser {
     options: Options,
@@ -71,6 +73,7 @@ pub struct Normaliser {
     machines: Vec<Machine>,
     by_name: HashMap<String, usize>,
     waiting: usize,
+    seen: Seen,
     /// Room for an event that is passed on.
     passing: Vec<Told>,
 }
@@ -84,6 +87,7 @@ impl Normaliser {
             machines: Vec::new(),
             by_name: HashMap::new(),
             waiting: 0,
+            seen: Seen::default(),
             passing: Vec::new(),
         }
     }
@@ -109,6 +113,12 @@ impl Normaliser {
         };
         // NT has no time before 1601.
         let time = told.time.filter(|time| time.0 >= 0);
+        if let (Some(id), Some(time)) = (told.record_id, time)
+            && !self.seen.is_first(index, id, time)
+        {
+            let detail = format!("record {} of the log was told before", id.number);
+            return self.reject(file, told.number, Cause::Duplicate, &detail, out);
+        }
         let entry = Box::new(Entry {
             file,
             number: told.number,

@@ -1,6 +1,6 @@
 //! The entries of a zip archive, and what of it is refused.
 
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use ::zip::{CompressionMethod, ZipArchive};
 
@@ -16,7 +16,11 @@ const END: u64 = 22 + 0xFFFF;
 pub(super) fn parts(name: &str, bytes: &Bytes) -> Result<Vec<Part>, OpenError> {
     let refused = |why: String| OpenError::Archive { name: name.into(), why };
     let damaged = |error: ::zip::result::ZipError| refused(error.to_string());
-    if let Some(entries) = declared(bytes).filter(|entries| *entries > ENTRIES) {
+    let entries =
+        declared(bytes).map_err(|error| OpenError::Unreadable { name: name.into(), error })?.ok_or_else(
+            || refused("its directory, which stands at its end, is missing: the file was cut off".into()),
+        )?;
+    if entries > ENTRIES {
         return Err(refused(format!("it has {entries} entries; {ENTRIES} are read at most")));
     }
     let mut archive = ZipArchive::new(bytes.clone()).map_err(damaged)?;
@@ -67,12 +71,16 @@ pub(super) fn parts(name: &str, bytes: &Bytes) -> Result<Vec<Part>, OpenError> {
 }
 
 /// How many entries the end of the directory declares, read before anything is allocated for them.
-fn declared(bytes: &Bytes) -> Option<u64> {
+fn declared(bytes: &Bytes) -> io::Result<Option<u64>> {
     let mut bytes = bytes.clone();
     let from = bytes.len().saturating_sub(END);
-    bytes.seek(SeekFrom::Start(from)).ok()?;
+    bytes.seek(SeekFrom::Start(from))?;
     let mut tail = Vec::new();
-    bytes.read_to_end(&mut tail).ok()?;
+    bytes.read_to_end(&mut tail)?;
+    Ok(declared_at(&tail))
+}
+
+fn declared_at(tail: &[u8]) -> Option<u64> {
     let end = tail.windows(4).rposition(|four| four == b"PK\x05\x06")?;
     let entries = u16::from_le_bytes([*tail.get(end + 10)?, *tail.get(end + 11)?]);
     if entries != u16::MAX {

@@ -13,6 +13,7 @@ const HEADER_FIELDS: usize = 128;
 /// A chunk, and its own header.
 const CHUNK: usize = 64 << 10;
 const CHUNK_HEADER: usize = 512;
+const FILE_MAGIC: &[u8] = b"ElfFile\0";
 const CHUNK_MAGIC: &[u8] = b"ElfChnk\0";
 /// A record begins so; its size follows.
 pub(super) const RECORD_MAGIC: &[u8] = b"\x2A\x2A\0\0";
@@ -93,6 +94,15 @@ impl Chunks {
             return Ok(None);
         }
         let length = data.len();
+        if data.starts_with(FILE_MAGIC) {
+            // What is behind it are its chunks, which stand elsewhere than those of this log would.
+            self.order[0].end = self.order[0].end.min(number);
+            let rest = self.bytes.len().saturating_sub(place.offset);
+            let detail = format!(
+                "{place}: another log begins here, with {rest} bytes that are not read: give each log as a file of its own"
+            );
+            return Ok(Some(Chunk::Bad { reason: Reason::Damaged, detail }));
+        }
         let magic = &data[..length.min(CHUNK_MAGIC.len())];
         if !CHUNK_MAGIC.starts_with(magic) {
             let detail = format!("{place}: no chunk is there, but \"{}\"", magic.escape_ascii());

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::keys::Keys;
-use super::shape::{Meaning, OF_POWERSHELL, Place, named};
+use super::shape::{Meaning, OF_EVENT_LOG, OF_POWERSHELL, Place, named};
 use super::{packed, positions};
 use crate::fields::{Field, Fields, Value};
 
@@ -41,6 +41,10 @@ pub(crate) fn read<'a>(text: &'a [u8], keys: &mut Keys) -> Result<(Fields<'a>, u
     if event.fields.rank(Field::EventId) == Some(OF_POWERSHELL) {
         // What PowerShell calls so is the process that wrote the log.
         event.fields.drop(Field::ProcessId);
+    }
+    if event.places.is_empty() && event.fields.rank(Field::RecordId) == Some(OF_EVENT_LOG) {
+        // Others call so what they like.
+        event.fields.drop(Field::RecordId);
     }
     if !event.places.is_empty() {
         positions::read(&event.places, &mut event.fields);

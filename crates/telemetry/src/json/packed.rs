@@ -79,7 +79,7 @@ fn element_meaning(element: &BytesStart<'_>, into: &mut Fields<'_>) -> Meaning {
             }
             Meaning::NONE
         }
-        "EventID" | "Channel" | "Computer" => meaning(Place::System, name),
+        "EventID" | "EventRecordID" | "Channel" | "Computer" => meaning(Place::System, name),
         _ => Meaning::NONE,
     }
 }

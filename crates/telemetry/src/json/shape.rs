@@ -49,6 +49,8 @@ pub(crate) enum Place {
 
 /// The rank of an event's id where only PowerShell puts it.
 pub(crate) const OF_POWERSHELL: u8 = 4;
+/// The rank of a record's number where only `Get-EventLog` puts it.
+pub(crate) const OF_EVENT_LOG: u8 = 4;
 
 /// What is done with what stands at a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -181,6 +183,10 @@ fn top(key: &str, folded: &str) -> Meaning {
         "eventcode" => Meaning::field(Field::EventId, 2),
         "id" if key == "Id" => Meaning::field(Field::EventId, OF_POWERSHELL),
         "properties" | "replacementstrings" => Meaning::into(Place::Places),
+        "eventrecordid" => Meaning::field(Field::RecordId, 1),
+        "recordid" => Meaning::field(Field::RecordId, 2),
+        "recordnumber" => Meaning::field(Field::RecordId, 3),
+        "index" if key == "Index" => Meaning::field(Field::RecordId, OF_EVENT_LOG),
         "computer" => Meaning::field(Field::Computer, 1),
         "computername" => Meaning::field(Field::Computer, 2),
         "hostname" => Meaning::field(Field::Computer, 3),
@@ -203,6 +209,7 @@ fn winlog(folded: &str) -> Meaning {
         "channel" => Meaning::field(Field::Channel, 0),
         "eventid" => Meaning::field(Field::EventId, 0),
         "computername" => Meaning::field(Field::Computer, 0),
+        "recordid" => Meaning::field(Field::RecordId, 0),
         "timecreated" => Meaning::field(Field::Time, 0),
         _ => Meaning::NONE,
     }
@@ -228,6 +235,7 @@ fn system(folded: &str) -> Meaning {
         "eventid" => Meaning::field(Field::EventId, 0).or_into(Place::EventId),
         "channel" => Meaning::field(Field::Channel, 0),
         "computer" => Meaning::field(Field::Computer, 0),
+        "eventrecordid" => Meaning::field(Field::RecordId, 0),
         _ => Meaning::NONE,
     }
 }

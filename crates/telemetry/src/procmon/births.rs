@@ -163,13 +163,13 @@ mod tests {
     fn image(number: u64, process: u32) -> Raw {
         let subject = Subject { process: Some(process), ..Subject::default() };
         let what = What::ImageLoad(ImageLoad { subject, ..ImageLoad::default() });
-        Raw::Other(Told { number, machine: None, time: None, what })
+        Raw::Other(Told { number, machine: None, time: None, record_id: None, what })
     }
 
     fn exit(number: u64, process: u32) -> Raw {
         let subject = Subject { process: Some(process), ..Subject::default() };
         let what = What::ProcessExit(ProcessExit { subject, status: None });
-        Raw::Other(Told { number, machine: None, time: None, what })
+        Raw::Other(Told { number, machine: None, time: None, record_id: None, what })
     }
 
     /// What is told of these records: their numbers, and those that are superseded as negative ones.

@@ -52,7 +52,7 @@ struct Birth {
 impl Birth {
     fn told(self) -> Told {
         let Self { number, machine, time, create } = self;
-        Told { number, machine, time, what: What::ProcessCreate(create) }
+        Told { number, machine, time, record_id: None, what: What::ProcessCreate(create) }
     }
 
     /// The id of the process that is born.

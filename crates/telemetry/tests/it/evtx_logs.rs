@@ -2,7 +2,7 @@
 
 use event::Time;
 use telemetry::oracle::{Entry, evtx, evtx_header};
-use telemetry::{DriverLoad, ImageLoad, ProcessCreate, ProcessExit, Reason, Subject, What};
+use telemetry::{DriverLoad, ImageLoad, Log, ProcessCreate, ProcessExit, Reason, RecordId, Subject, What};
 
 use crate::support::*;
 
@@ -19,6 +19,8 @@ fn each_kind_of_event_is_told_with_all_its_fields() {
     assert!(told.iter().all(|told| told.machine.as_deref() == Some("host42.example.org")));
     assert!(told.iter().all(|told| told.time == Some(Time(TIME.cast_signed()))), "{told:?}");
     assert_eq!(told.iter().map(|told| told.number).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    let ids = [1, 2, 3, 4].map(|number| Some(RecordId { log: Log::Sysmon, number }));
+    assert_eq!(told.iter().map(|told| told.record_id).collect::<Vec<_>>(), ids);
     let expected = [
         What::ProcessCreate(ProcessCreate {
             subject: subject("C:\\Windows\\a b\\ünï.exe"),
@@ -80,6 +82,22 @@ fn sysmon_supersedes_wherever_in_the_file_it_is_and_for_each_machine_and_kind_ap
     for for_each_chunk in [1, 3, 100] {
         assert_eq!(kinds(&read(&evtx(&entries, for_each_chunk))), expected, "{for_each_chunk}");
     }
+}
+
+#[test]
+fn another_log_behind_one_is_said_to_be_there() {
+    let one = evtx(&day(20), 10);
+    let records = read(&[&one[..], &evtx(&day(30), 10)].concat());
+    let (whole, [last]) = records.split_at(20) else { panic!("{records:?}") };
+    assert_eq!(whole, read(&one));
+    let Err(rejected) = last else { panic!("{last:?}") };
+    assert_eq!(rejected.reason, Reason::Damaged);
+    let said = format!(
+        "chunk 2 at offset {:#x}: another log begins here, with 200704 bytes that are not read: \
+         give each log as a file of its own",
+        one.len()
+    );
+    assert_eq!(rejected.detail, said);
 }
 
 #[test]

@@ -151,7 +151,8 @@ fn a_birth_is_told_once_with_all_that_its_records_say() {
         assert!(
             matches!(&read[0], Err(Rejected { number: 1, reason: Reason::Superseded, detail }) if detail.contains("record 2"))
         );
-        let Ok(Told { number: 2, machine: told, time, what: What::ProcessCreate(create) }) = &read[1] else {
+        let Ok(Told { number: 2, machine: told, time, what: What::ProcessCreate(create), .. }) = &read[1]
+        else {
             panic!("{read:?}")
         };
         assert_eq!((told.as_deref(), *time), (machine, Some(Time(START + 10_000_000))));

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use telemetry::oracle::{Entry, evtx};
-use telemetry::{Reason, Told, What};
+use telemetry::{Log, Reason, RecordId, Told, What};
 
 use crate::support::*;
 
@@ -42,12 +42,14 @@ fn xml_data(entry: &Entry) -> String {
     format!("<EventData xmlns=\"http://x/\">{data}</EventData>")
 }
 
+/// The number that its log gave each event.
+const RECORD: u64 = 4_294_967_301;
 const ISO: &str = "2020-10-23T16:58:01.1230000Z";
 
 fn winlogbeat(entry: &Entry) -> String {
     format!(
         "{{\"@timestamp\":\"2020-10-23T16:58:01.123Z\",\"process\":{{\"name\":\"x\"}},\"host\":{{\"name\":\"other\"}},\"winlog\":{{\"process\":{{\"pid\":99}},\
-         \"provider_name\":{},\"event_id\":{},\"computer_name\":{},\"event_data\":{}}},\"message\":\"ProcessId: 77\"}}",
+         \"provider_name\":{},\"event_id\":{},\"record_id\":{RECORD},\"computer_name\":{},\"event_data\":{}}},\"message\":\"ProcessId: 77\"}}",
         quoted(entry.provider),
         entry.id,
         quoted(&entry.computer),
@@ -62,6 +64,7 @@ fn dotted(entry: &Entry) -> String {
     all.push(("winlog.event_id".into(), format!("\"{}\"", entry.id)));
     all.push(("winlog.computer_name".into(), quoted(&entry.computer)));
     all.push(("@timestamp".into(), quoted(ISO)));
+    all.push(("winlog.record_id".into(), format!("\"{RECORD}\"")));
     let all: Vec<_> = all.into_iter().map(|(name, value)| (name, format!("[{value}]"))).collect();
     format!("{{\"_index\":\"i\",\"fields\":{}}}", object(&all))
 }
@@ -73,6 +76,7 @@ fn nxlog(entry: &Entry) -> String {
         ("EventID".into(), entry.id.to_string()),
         ("SourceName".into(), quoted(entry.provider)),
         ("ProcessID".into(), "2948".into()),
+        ("RecordNumber".into(), RECORD.to_string()),
         ("Channel".into(), quoted(entry.channel)),
     ];
     all.extend(fields(entry, str::to_owned));
@@ -83,6 +87,7 @@ fn mordor(entry: &Entry) -> String {
     let mut all = fields(entry, str::to_owned);
     all.push(("@timestamp".into(), quoted("2020-10-23T18:58:01.123+02:00")));
     all.push(("EventID".into(), entry.id.to_string()));
+    all.push(("RecordNumber".into(), RECORD.to_string()));
     all.push(("Computer".into(), quoted(&entry.computer)));
     all.push(("SourceName".into(), quoted(entry.provider)));
     object(&all)
@@ -95,12 +100,13 @@ fn splunk(entry: &Entry) -> String {
     all.push(("host".into(), quoted(&entry.computer)));
     all.push(("_time".into(), quoted("1603472281.123")));
     all.push(("ProcessID".into(), "\"2948\"".into()));
+    all.push(("RecordNumber".into(), format!("\"{RECORD}\"")));
     format!("{{\"preview\":false,\"offset\":0,\"result\":{}}}", object(&all))
 }
 
 fn splunk_raw(entry: &Entry) -> String {
     let raw = format!(
-        "<Event xmlns='x'><System><Provider Name='{}' Guid='{{x}}'/><EventID>{}</EventID><TimeCreated SystemTime='{ISO}'/><Execution ProcessID='7'/>\
+        "<Event xmlns='x'><System><Provider Name='{}' Guid='{{x}}'/><EventID>{}</EventID><TimeCreated SystemTime='{ISO}'/><EventRecordID>{RECORD}</EventRecordID><Execution ProcessID='7'/>\
          <Channel>{}</Channel><Computer>{}</Computer></System>{}</Event>",
         entry.provider,
         entry.id,
@@ -113,7 +119,7 @@ fn splunk_raw(entry: &Entry) -> String {
 
 fn sentinel(entry: &Entry, data: &str, id: &str) -> String {
     format!(
-        "{{\"TimeGenerated\":{},\"Source\":{},\"EventLog\":{},\"Computer\":{},\"EventID\":{id},\"EventData\":{}}}",
+        "{{\"TimeGenerated\":{},\"Source\":{},\"EventLog\":{},\"Computer\":{},\"EventID\":{id},\"EventRecordId\":\"{RECORD}\",\"EventData\":{}}}",
         quoted(ISO),
         quoted(entry.provider),
         quoted(entry.channel),
@@ -136,7 +142,7 @@ fn dump(entry: &Entry) -> String {
     format!(
         "{{\"Event\":{{\"#attributes\":{{\"xmlns\":\"x\"}},\"System\":{{\"Provider\":{{\"#attributes\":{{\"Name\":{}}}}},\"EventID\":{{\"#attributes\":\
          {{\"Qualifiers\":0}},\"#text\":{}}},\"TimeCreated\":{{\"#attributes\":{{\"SystemTime\":{}}}}},\"Execution\":{{\"#attributes\":{{\"ProcessID\":7}}}},\
-         \"Computer\":{}}},\"EventData\":{}}}}}",
+         \"EventRecordID\":{RECORD},\"Computer\":{}}},\"EventData\":{}}}}}",
         quoted(entry.provider),
         entry.id,
         quoted(ISO),
@@ -153,7 +159,7 @@ fn converted(entry: &Entry) -> String {
         .map(|(name, value)| format!("{{\"@Name\":{},\"#text\":{}}}", quoted(name), quoted(value)))
         .collect();
     format!(
-        "{{\"Event\":{{\"System\":{{\"Provider\":{{\"@Name\":{}}},\"EventID\":\"{}\",\"TimeCreated\":{{\"@SystemTime\":{}}},\"Computer\":{}}},\
+        "{{\"Event\":{{\"System\":{{\"Provider\":{{\"@Name\":{}}},\"EventID\":\"{}\",\"TimeCreated\":{{\"@SystemTime\":{}}},\"EventRecordID\":\"{RECORD}\",\"Computer\":{}}},\
          \"EventData\":{{\"Data\":[{}]}}}}}}",
         quoted(entry.provider),
         entry.id,
@@ -169,6 +175,7 @@ fn lower_case(entry: &Entry) -> String {
     all.push(("computername".into(), quoted(&entry.computer)));
     all.push(("provider_name".into(), quoted(entry.provider)));
     all.push(("timestamp".into(), "1603472281123".into()));
+    all.push(("record_number".into(), quoted(&RECORD.to_string())));
     object(&all)
 }
 
@@ -202,6 +209,12 @@ fn every_shape_tells_what_the_event_log_tells() {
         let expected: Vec<_> = read(&evtx(&entries, 100))
             .iter()
             .map(|record| record.as_ref().map(untimed).map_err(|r| r.reason))
+            .map(|told| {
+                told.map(|told| {
+                    let log = told.record_id.expect("a log numbers its records").log;
+                    Told { record_id: Some(RecordId { log, number: RECORD }), ..told }
+                })
+            })
             .collect();
         for (name, shape) in SHAPES {
             for entry_and_expected in entries.iter().zip(&expected) {
@@ -214,6 +227,30 @@ fn every_shape_tells_what_the_event_log_tells() {
             }
         }
     }
+}
+
+#[test]
+fn a_record_has_the_number_that_its_log_gave_it_and_no_other() {
+    let number = |text: &str| {
+        let records = read(text.as_bytes());
+        let Ok(told) = &records[0] else { panic!("{records:?}") };
+        told.record_id
+    };
+    let of = |fields: &str| {
+        number(&format!("{{{fields},\"EventID\":4689,\"Channel\":\"Security\",\"ProcessId\":\"0x1a4\"}}"))
+    };
+    let is = |number| Some(RecordId { log: Log::Security, number });
+    // One tool writes beside the log's number that of the file.
+    assert_eq!(of("\"RecordNumber\":1,\"EventRecordId\":\"9\""), is(9));
+    assert_eq!(of("\"RecordID\":9"), is(9));
+    for none in
+        ["\"a\":1", "\"EventRecordID\":0", "\"EventRecordID\":-1", "\"RecordId\":\"9-a\"", "\"Index\":9"]
+    {
+        assert_eq!(of(none), None, "{none}");
+    }
+    let old = "{\"EventID\":4689,\"MachineName\":\"H\",\"Index\":9,\"Source\":\"Microsoft-Windows-Security-Auditing\",\
+        \"ReplacementStrings\":[\"S-1-5-18\",\"u\",\"d\",\"0x3e7\",\"0x0\",\"0x1a4\",\"C:\\\\x.exe\"]}";
+    assert_eq!(number(old), is(9));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use proptest::prelude::*;
-use telemetry::{DriverLoad, Reason, Rejected};
+use telemetry::{DriverLoad, Log, Reason, RecordId, Rejected};
 
 use super::super::Told as Event;
 use super::*;
@@ -85,12 +85,19 @@ fn time() -> impl Strategy<Value = Option<Time>> {
     ]
 }
 
-fn record() -> impl Strategy<Value = Result<(Option<String>, Option<Time>, What), Reason>> {
+fn record_id() -> impl Strategy<Value = Option<RecordId>> {
+    let log = prop::sample::select(vec![Log::Sysmon, Log::Security]);
+    prop::option::of((log, 1..30u64).prop_map(|(log, number)| RecordId { log, number }))
+}
+
+type Record = (Option<String>, Option<Time>, Option<RecordId>, What);
+
+fn record() -> impl Strategy<Value = Result<Record, Reason>> {
     let machine =
         prop::option::of(prop::sample::select(vec!["A".to_owned(), "a".to_owned(), "B".to_owned()]));
     prop_oneof![
         1 => prop::sample::select(Reason::ALL.to_vec()).prop_map(Err),
-        15 => (machine, time(), what()).prop_map(Ok),
+        15 => (machine, time(), record_id(), what()).prop_map(Ok),
     ]
 }
 
@@ -112,7 +119,7 @@ struct Everything {
     account: Account,
 }
 
-type Records = Vec<Result<(Option<String>, Option<Time>, What), Reason>>;
+type Records = Vec<Result<Record, Reason>>;
 
 fn everything(options: &Options, records: &Records) -> Everything {
     let mut normaliser = Normaliser::new(options.clone());
@@ -126,7 +133,7 @@ fn everything(options: &Options, records: &Records) -> Everything {
     };
     for (number, record) in (1..).zip(records.clone()) {
         let record = match record {
-            Ok((machine, time, what)) => Ok(Told { number, machine, time, what }),
+            Ok((machine, time, record_id, what)) => Ok(Told { number, machine, time, record_id, what }),
             Err(reason) => Err(Rejected { number, reason, detail: String::new() }),
         };
         normaliser.take(0, record, &mut out);
@@ -248,12 +255,34 @@ proptest! {
         for (number, events) in &all.accepted {
             let recorded: Vec<_> = events.iter().filter(|told| told.recorded).collect();
             prop_assert_eq!(recorded.len(), 1, "{:?}", events);
-            let Ok((_, _, what)) = &records[usize::try_from(*number).unwrap_or(0) - 1] else { panic!("told: {number}") };
+            let Ok((.., what)) = &records[usize::try_from(*number).unwrap_or(0) - 1] else { panic!("told: {number}") };
             prop_assert!(is_of(what, &recorded[0].event.kind), "{:?} for {:?}", recorded, what);
         }
         let made = all.accepted.iter().flat_map(|(_, events)| events).filter(|told| !told.recorded).count() as u64;
         let ids = all.account.synthesised.get(&super::super::Synthesis::ProcessId).copied().unwrap_or(0);
         prop_assert_eq!(all.account.synthesised.values().sum::<u64>() - ids, made, "each is counted");
+    }
+
+    #[test]
+    fn what_its_log_has_numbered_is_told_once_however_often_it_comes(
+        options in options(),
+        mut records in prop::collection::vec(record(), 0..40),
+        again in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
+    ) {
+        for (number, record) in (1..).zip(&mut records) {
+            if let Ok((_, time, id, _)) = record {
+                *time = Some(Time(time.map_or(0, |time| time.0.rem_euclid(60))));
+                *id = Some(RecordId { log: Log::Sysmon, number });
+            }
+        }
+        let once = everything(&options, &records);
+        let mut more = records.clone();
+        if !records.is_empty() {
+            more.extend(again.iter().map(|index| index.get(&records).clone()));
+        }
+        let twice = everything(&options, &more);
+        prop_assert_eq!(&once.accepted, &twice.accepted);
+        prop_assert_eq!(twice.account.read, twice.account.accepted + twice.account.rejections());
     }
 
     #[test]

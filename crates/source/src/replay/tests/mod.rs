@@ -81,7 +81,7 @@ fn replay(options: Options, records: Vec<(i64, What)>) -> Outcome {
         Step::Rejected(rejection) => lines.push(format!("! {} {}", rejection.number, rejection.cause)),
     };
     for (number, (time, what)) in (1..).zip(records) {
-        let told = Told { number, machine: None, time: Some(Time(time)), what };
+        let told = Told { number, machine: None, time: Some(Time(time)), record_id: None, what };
         normaliser.take(0, Ok(told), &mut out);
     }
     normaliser.finish(&mut out);

@@ -36,7 +36,7 @@ fn in_a_pause_all_that_waits_is_told_and_what_came_before_it_is_late() {
         told.extend(accepted.events.iter().map(|told| line(&told.event, told.recorded)));
     };
     let mut take = |normaliser: &mut Normaliser, number, time, what| {
-        let record = Told { number, machine: None, time: Some(Time(time)), what };
+        let record = Told { number, machine: None, time: Some(Time(time)), record_id: None, what };
         normaliser.take(0, Ok(record), &mut out);
     };
     take(&mut normaliser, 1, 5, create(12, 4));

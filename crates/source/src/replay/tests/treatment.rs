@@ -343,6 +343,7 @@ fn machines_are_told_apart_and_one_can_be_chosen() {
             number,
             machine: Some(machine.into()),
             time: Some(Time(if number == 1 { 1 } else { 2 })),
+            record_id: None,
             what,
         })
     };

@@ -150,7 +150,7 @@ impl<'a> Fields<'a> {
             Operation::ThreadExit => What::ThreadExit(self.thread(subject)?),
             Operation::LoadImage => loaded(self.image(subject)?),
         };
-        Ok(Raw::Other(Told { number, machine, time, what }))
+        Ok(Raw::Other(Told { number, machine, time, record_id: None, what }))
     }
 
     /// A birth as the parent's record has it.

@@ -223,7 +223,7 @@ impl<R: Read + Seek> Reader<R> {
                 loaded(ImageLoad { subject, thread, path: some(path), base: Some(base), size: Some(size) })
             }
         };
-        Ok(Raw::Other(Told { number, machine, time, what }))
+        Ok(Raw::Other(Told { number, machine, time, record_id: None, what }))
     }
 }
 
