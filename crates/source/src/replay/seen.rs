@@ -10,7 +10,7 @@ use event::Time;
 use telemetry::RecordId;
 
 /// So many numbers are kept together: 8 KiB.
-const BLOCK: u64 = 4096;
+const BLOCK: usize = 4096;
 /// So many blocks are kept, of all machines together: 32 MiB. The lowest numbers of a log are forgotten first.
 const BLOCKS: usize = 4096;
 const SECOND: i64 = 10_000_000;
@@ -28,13 +28,14 @@ pub(super) struct Seen(BTreeMap<Key, Block>);
 impl Seen {
     /// Whether it is the first time that this record of a machine comes.
     pub(super) fn is_first(&mut self, machine: usize, id: RecordId, time: Time) -> bool {
-        let key = (machine, id.log, id.number / BLOCK);
+        let (block, slot) = (id.number / BLOCK as u64, id.number % BLOCK as u64);
+        let key = (machine, id.log, block);
         if !self.0.contains_key(&key) && self.0.len() >= BLOCKS {
             self.forget(machine, id.log);
         }
-        let block = self.0.entry(key).or_insert_with(|| vec![0; BLOCK as usize].into());
+        let block = self.0.entry(key).or_insert_with(|| vec![0; BLOCK].into());
         let second = second(time);
-        let Some(slot) = block.get_mut((id.number % BLOCK) as usize) else { return true };
+        let Some(slot) = usize::try_from(slot).ok().and_then(|slot| block.get_mut(slot)) else { return true };
         std::mem::replace(slot, second) != second
     }
 
@@ -67,7 +68,7 @@ mod tests {
     #[test]
     fn a_record_comes_first_once() {
         let mut seen = Seen::default();
-        for number in [1, BLOCK - 1, BLOCK, u64::MAX] {
+        for number in [1, BLOCK as u64 - 1, BLOCK as u64, u64::MAX] {
             assert!(seen.is_first(0, of(number), Time(0)), "{number}");
             assert!(!seen.is_first(0, of(number), Time(0)), "{number}");
         }
@@ -89,11 +90,12 @@ mod tests {
     fn as_much_is_kept_as_there_is_room_for() {
         let mut seen = Seen::default();
         seen.is_first(0, of(1), Time(0));
-        for block in 0..2 * BLOCKS as u64 {
-            seen.is_first(1, of(block * BLOCK), Time(0));
+        let number = |block: usize| (block * BLOCK) as u64;
+        for block in 0..2 * BLOCKS {
+            seen.is_first(1, of(number(block)), Time(0));
             assert!(seen.0.len() <= BLOCKS);
         }
-        assert!(!seen.is_first(1, of((2 * BLOCKS as u64 - 1) * BLOCK), Time(0)), "the newest are kept");
+        assert!(!seen.is_first(1, of(number(2 * BLOCKS - 1)), Time(0)), "the newest are kept");
         assert!(seen.is_first(1, of(0), Time(0)), "the oldest are not");
         assert!(!seen.is_first(0, of(1), Time(0)), "nor do those of another log make room");
         assert!(seen.is_first(2, of(1), Time(0)), "where there is none of its own, another makes room");

@@ -10,8 +10,10 @@ use crate::open::OpenError;
 
 /// More entries than anybody's recordings have.
 const ENTRIES: u64 = 10_000;
-/// The end of the directory: so long, and as much comment behind it as there may be.
-const END: u64 = 22 + 0xFFFF;
+/// The end of the directory takes at least so much.
+const LEAST: usize = 22;
+/// With as much comment behind it as there may be.
+const END: u64 = LEAST as u64 + 0xFFFF;
 
 pub(super) fn parts(name: &str, bytes: &Bytes) -> Result<Vec<Part>, OpenError> {
     let refused = |why: String| OpenError::Archive { name: name.into(), why };
@@ -81,7 +83,7 @@ fn declared(bytes: &Bytes) -> io::Result<Option<u64>> {
 }
 
 fn declared_at(tail: &[u8]) -> Option<u64> {
-    let end = tail.windows(4).rposition(|four| four == b"PK\x05\x06")?;
+    let end = tail.windows(LEAST).rposition(|end| end.starts_with(b"PK\x05\x06"))?;
     let entries = u16::from_le_bytes([*tail.get(end + 10)?, *tail.get(end + 11)?]);
     if entries != u16::MAX {
         return Some(u64::from(entries));

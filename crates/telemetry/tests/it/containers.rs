@@ -121,6 +121,19 @@ fn a_bomb_ends_in_a_clear_error_before_it_is_unpacked() {
 }
 
 #[test]
+fn an_archive_that_was_cut_off_is_said_to_be_one() {
+    let bytes = zipped(&[("a", LINE)], CompressionMethod::Deflated);
+    for cut in [1, 12, 22, 40] {
+        let refused = error(&bytes[..bytes.len() - cut]);
+        assert!(matches!(refused, OpenError::Archive { .. }), "{refused}");
+        assert!(
+            refused.to_string().contains("directory, which stands at its end, is missing"),
+            "{cut}: {refused}"
+        );
+    }
+}
+
+#[test]
 fn a_directory_that_lies_is_found_out() {
     let bytes = zipped(&[("a", LINE)], CompressionMethod::Stored);
     let at = bytes.windows(4).position(|four| four == b"PK\x01\x02").unwrap();
