@@ -13,7 +13,7 @@ use event::{Event, wire};
 use super::store::{Place, Store};
 
 /// How many events go together.
-pub(super) const CHUNK: usize = 256;
+pub(super) const CHUNK: usize = 512;
 /// How many chunks wait in memory for one who plays.
 const AHEAD: usize = 16;
 

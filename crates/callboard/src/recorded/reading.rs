@@ -21,7 +21,7 @@ use super::shown;
 use crate::Failure;
 
 /// How many records go together from the thread that reads a file.
-const BATCH: usize = 128;
+const BATCH: usize = 512;
 /// How many batches of a file wait.
 const AHEAD: usize = 8;
 
