@@ -150,7 +150,8 @@ impl Totals {
         let (told, present) = (self.answers.told, self.answers.present);
         write!(out, "{told} events told")?;
         if present > 0 {
-            write!(out, "; {present} processes were there before")?;
+            let were = if present == 1 { "process was" } else { "processes were" };
+            write!(out, "; {present} {were} there before")?;
         }
         let untold = events.saturating_sub(told + present);
         if untold > 0 {
