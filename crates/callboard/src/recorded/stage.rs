@@ -58,9 +58,10 @@ pub(super) fn play<A: Audience>(
     options: &Options,
     audiences: Vec<A>,
 ) -> Result<Account, Failure> {
-    let stage = Stage::default();
+    let at_once = audiences.len();
+    let stage =
+        Stage { state: Mutex::new(State { performing: at_once, ..State::default() }), ..Stage::default() };
     let read = thread::scope(|scope| {
-        let at_once = audiences.len();
         for mut audience in audiences {
             let stage = &stage;
             scope.spawn(move || stage.perform(&mut audience));
@@ -96,8 +97,9 @@ struct State {
     lanes: Vec<Arc<Lane>>,
     /// The first that nobody plays.
     next: usize,
-    /// How many have been played.
+    /// How many have been played, and how many of those who play are still there.
     played: usize,
+    performing: usize,
     over: bool,
     failure: Option<Failure>,
 }
@@ -110,6 +112,7 @@ impl Stage {
 
     /// Plays machines until there are no more.
     fn perform(&self, audience: &mut impl Audience) {
+        let _leaving = Leaving(self);
         while let Some((place, lane)) = self.next() {
             let mut hearing = Hearing::new(&lane, &self.store);
             let played = audience.machine(place, &lane.name, &mut hearing);
@@ -120,15 +123,14 @@ impl Stage {
                 return self.close();
             }
             self.state().played += 1;
-            self.changed.notify_all();
         }
     }
 
-    /// Waits until all machines have been played, all of which are known.
+    /// Waits until nobody plays any more: all machines were, or somebody has failed.
     fn wait(&self) {
         let mut bar = Playing::new();
         let mut state = self.state();
-        while state.played < state.lanes.len() && state.failure.is_none() {
+        while state.performing > 0 {
             bar.at(state.played, state.lanes.len());
             state = match self.changed.wait_timeout(state, LOOK) {
                 Ok((state, _)) => state,
@@ -170,6 +172,16 @@ impl Stage {
         state.lanes.iter().for_each(|lane| lane.end());
         drop(state);
         self.changed.notify_all();
+    }
+}
+
+/// Tells a stage that somebody plays no more, however that came.
+struct Leaving<'a>(&'a Stage);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.state().performing -= 1;
+        self.0.changed.notify_all();
     }
 }
 
@@ -238,4 +250,34 @@ fn temporary(error: &std::io::Error) -> Failure {
     let folder = std::env::temp_dir();
     let message = format!("cannot write or read a temporary file in {}: {error}", folder.display());
     Failure::new(exit::FAILED, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    struct Broken;
+
+    impl Audience for Broken {
+        fn machine(&mut self, _: usize, _: &str, _: &mut dyn Iterator<Item = Heard>) -> Result<(), Failure> {
+            panic!("a mistake of ours")
+        }
+    }
+
+    #[test]
+    fn a_player_that_panics_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("two.json");
+        let line = |machine: &str| {
+            format!(
+                r#"{{"Channel":"Microsoft-Windows-Sysmon/Operational","EventID":5,"ProcessId":8,"Hostname":"{machine}","UtcTime":"2024-05-01 10:00:00.000"}}"#
+            )
+        };
+        std::fs::write(&path, format!("{}\n{}\n", line("ONE"), line("TWO"))).unwrap();
+        let files = Files::look(&[path]).unwrap();
+        let played = catch_unwind(AssertUnwindSafe(|| play(&files, &Options::default(), vec![Broken])));
+        assert!(played.is_err(), "the panic goes on, and nobody waits for the second machine");
+    }
 }
