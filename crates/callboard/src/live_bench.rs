@@ -134,20 +134,12 @@ impl<'a> LiveBench<'a> {
         }
         self.fetched = true;
         let (error, terminated) = (&mut self.error, &mut self.terminated);
-        let now = self.now;
         let (bench, sink) = self.parts.get();
         bench.drain(&mut |record| {
             if let Body::Termination { process, status, .. } = record.body {
                 terminated.push(Termination { process, status });
             }
-            let stopped = match (now, &record.body) {
-                // Whoever saw a host die has only the computer's clock.
-                (Some(time), Body::Stop(stop)) if record.time > time => {
-                    Some(Record { time, context: record.context, body: Body::Stop(stop.clone()) })
-                }
-                _ => None,
-            };
-            if let Err(failed) = sink.record(stopped.as_ref().unwrap_or(record)) {
+            if let Err(failed) = sink.record(record) {
                 error.get_or_insert(failed);
             }
         });

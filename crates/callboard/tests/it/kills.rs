@@ -80,6 +80,7 @@ fn a_replay_whose_host_is_killed_says_so_and_what_nobody_was_told_of() {
     let records = records(&text);
     let stop = records.iter().find(|record| record["type"] == "stop").expect("a stop");
     assert_eq!(stop["kind"], "host_died", "{stop}");
+    assert!(stop["time"].as_str().unwrap().starts_with("2024-05-01T10:"), "by the recording's clock: {stop}");
     assert_eq!(records.last().unwrap()["type"], "end");
     assert!(said.contains("told to nobody, as the machine had stopped"), "{said}");
     assert!(said.contains("read 1000 = accepted 1000 + rejected 0"), "{said}");

@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use event::{DriverId, Event, EventKind, wire};
+use event::{DriverId, Event, EventKind, Time, wire};
 use kernel::{LowPool, Unload};
 
 use super::sent::Sent;
@@ -52,6 +52,8 @@ pub struct Bench {
     /// By ring; nothing is sent over the system's.
     pub(super) sent: [Sent; RINGS],
     pub(super) modules: Vec<Module>,
+    /// The moment of the record that was handed over last; at first that at which a made-up clock begins.
+    pub(super) last: Time,
     /// A stop has been handed over.
     pub(super) stopped: bool,
     /// The host was asked to end, and said so.
@@ -122,6 +124,10 @@ impl Bench {
             taken: Default::default(),
             sent: Default::default(),
             modules: Vec::new(),
+            last: match options.config.clock {
+                kernel::Clock::Virtual { start } => start,
+                kernel::Clock::Real => Time::default(),
+            },
             stopped: false,
             finished: false,
             options,

@@ -1,6 +1,6 @@
 //! The records of all lanes, handed over in one order.
 
-use event::{Body, Record};
+use event::{Body, Record, Time};
 
 use super::client::Bench;
 use super::sent::Sent;
@@ -44,7 +44,10 @@ impl Bench {
             && !self.finished
         {
             self.stopped = true;
-            sink(&stop::record(&self.shared, death, &self.modules));
+            // Who sees a host die has only the computer's clock; where time is made up that says nothing.
+            let made_up = self.options.config.clock != kernel::Clock::Real;
+            let time = if made_up { self.last } else { Time::now() };
+            sink(&stop::record(&self.shared, death, &self.modules, time));
         }
     }
 
@@ -80,6 +83,7 @@ impl Bench {
     }
 
     fn hand(&mut self, record: &Record<'_>, sink: &mut dyn FnMut(&Record<'_>)) {
+        self.last = record.time;
         match &record.body {
             // Two processors may stop at once; a host ends once.
             Body::Stop(_) if std::mem::replace(&mut self.stopped, true) => return,

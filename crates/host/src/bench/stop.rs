@@ -16,7 +16,7 @@ pub(super) struct Module {
 }
 
 /// The record that ends a bench whose host left none itself.
-pub(super) fn record(shared: &Shared, death: Death, modules: &[Module]) -> Record<'static> {
+pub(super) fn record(shared: &Shared, death: Death, modules: &[Module], time: Time) -> Record<'static> {
     let words = shared.last_words();
     let (kind, routine, message) = match shared.reason().get() {
         Some(Reason::Hang { limit, routine }) => {
@@ -58,7 +58,7 @@ pub(super) fn record(shared: &Shared, death: Death, modules: &[Module]) -> Recor
         registers: None,
         stack,
     };
-    Record { time: Time::now(), context: ClientId::default(), body: Body::Stop(stop) }
+    Record { time, context: ClientId::default(), body: Body::Stop(stop) }
 }
 
 fn describe(routine: Option<InFlight>, modules: &[Module]) -> String {
