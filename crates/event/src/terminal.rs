@@ -1,5 +1,10 @@
 //! What text does to a terminal.
 
+/// Text with nothing that a terminal would obey.
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if is_active(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
 /// Whether a character does something instead of showing something: it moves a cursor, starts an escape sequence, ends a
 /// line, reorders text, or cannot be seen.
 pub const fn is_active(c: char) -> bool {

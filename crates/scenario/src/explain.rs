@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use event::terminal::plain;
 use event::{Body, DriverId, EventKind, Family, Finding, Flavour, Record, Severity, Stop, StopKind};
 use nt_abi::BugCheckCode;
 
@@ -11,7 +12,7 @@ use crate::check::{Of, written};
 use crate::diff;
 use crate::file::{Expect, Pattern, Step, StopKindName, StopTable};
 use crate::outcome::{DiffLine, Failure};
-use crate::story::{self, Names, plain};
+use crate::story::{self, Names};
 use crate::suggest;
 
 /// A step that could not be done.

@@ -4,6 +4,8 @@ use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use event::terminal::plain;
+
 use crate::suggest;
 
 /// One thing that is wrong in a file.
@@ -47,11 +49,6 @@ impl Problem {
         let message = message.replace("unknown field", "unknown key").replace("missing field", "missing key");
         Self { span, message: plain(&message), help: help.map(|help| plain(&help)) }
     }
-}
-
-/// Nothing that a terminal would obey: keys and texts of the file come back in messages.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
 }
 
 /// Advice from a message like "unknown field `x`, expected one of `a`, `b`".

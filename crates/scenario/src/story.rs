@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use event::terminal::plain;
 use event::{
     Body, DriverId, Event, EventKind, Family, Leak, LeakKind, Notification, ProcessId, Record, ThreadId,
 };
@@ -221,9 +222,4 @@ pub(crate) fn tell(names: &Names, records: &[Record<'static>], from: usize, to: 
         lines.extend(tail);
     }
     lines
-}
-
-/// Text of a driver, with nothing that a terminal would obey.
-pub(crate) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
 }

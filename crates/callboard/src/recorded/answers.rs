@@ -261,7 +261,7 @@ fn rule(words: &str, image: &str) -> String {
 
 /// A status as people know it.
 pub(super) fn named(status: NTSTATUS) -> String {
-    format!("0x{:08X} ({})", status.as_u32(), status.name().unwrap_or("no status of Windows"))
+    if status.name().is_some() { status.to_string() } else { format!("{status} (no status of Windows)") }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "for people")]

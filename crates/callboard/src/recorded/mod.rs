@@ -73,5 +73,5 @@ fn shown(name: &str) -> &str {
 
 /// What a file says cannot control a terminal.
 fn escaped(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(300).collect()
+    event::terminal::plain(text).chars().take(300).collect()
 }

@@ -129,7 +129,7 @@ impl Suite {
     }
 
     pub(super) fn refuse(&mut self, name: &str, process: ProcessId, status: NTSTATUS) {
-        self.refused.push(|| clean(&format!("refused {name} ({process}) with {}", status_text(status))));
+        self.refused.push(|| clean(&format!("refused {name} ({process}) with {status}")));
     }
 
     pub(super) fn find(&mut self, finding: &Finding<'_>) {
@@ -244,7 +244,7 @@ impl Suite {
         match self.start {
             Some((status, elapsed)) if status.is_success() => (TestCaseStatus::success(), Some(elapsed)),
             Some((status, elapsed)) => {
-                let text = format!("DriverEntry returned {}", status_text(status));
+                let text = format!("DriverEntry returned {status}");
                 (failure("DriverEntry", &text, &text), Some(elapsed))
             }
             None if self.loaded => {
@@ -324,11 +324,6 @@ fn skipped(why: &str) -> TestCaseStatus {
     let mut status = TestCaseStatus::skipped();
     status.set_message(why);
     status
-}
-
-fn status_text(status: NTSTATUS) -> String {
-    let code = words::status_code(status);
-    status.name().map_or_else(|| code.clone(), |name| format!("{code} ({name})"))
 }
 
 /// A stack as lines of their own.
