@@ -26,12 +26,7 @@ pub(crate) fn run(run: &Run) -> Outcome {
     check_settings(&run.bench, &drivers.iter().collect::<Vec<_>>())?;
     let written: Vec<_> = sinks::outputs(&run.output).into_iter().chain(run.record.as_deref()).collect();
     sinks::spare(&written, &run.drivers.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
-    if let Some(record) = &run.record
-        && sinks::outputs(&run.output).contains(&record.as_path())
-    {
-        let message = format!("--record and another output both want {}", record.display());
-        return Err(Failure::new(exit::USAGE, message));
-    }
+    sinks::check_places(&run.output, Stream::Live, run.record.as_deref().map(|file| ("--record", file)))?;
     let mut summary = Summary::new();
     let mut outputs = sinks::sinks(&run.output, Stream::Live)?;
     outputs.push(sinks::reports(&run.output)?);

@@ -28,7 +28,6 @@ const STDOUT: &str = "-";
 
 /// The sinks that a command asks for, without its reports.
 pub(crate) fn sinks(arguments: &OutputArguments, stream: Stream) -> Result<Fanout<'static>, Failure> {
-    check_places(arguments, stream)?;
     let verbosity = match (arguments.quiet, arguments.verbose) {
         (true, _) => Verbosity::Quiet,
         (_, 0) => Verbosity::Normal,
@@ -139,30 +138,32 @@ pub(crate) fn outputs(arguments: &OutputArguments) -> Vec<&Path> {
     arguments.output.as_deref().into_iter().chain(reports).collect()
 }
 
-/// No two outputs are written to one place: neither could be read.
-fn check_places(arguments: &OutputArguments, stream: Stream) -> Result<(), Failure> {
+/// No two outputs are written to one place: neither could be read. `more` is what a command writes besides, by its option.
+pub(crate) fn check_places(
+    arguments: &OutputArguments,
+    stream: Stream,
+    more: Option<(&str, &Path)>,
+) -> Result<(), Failure> {
     let records = match (&arguments.output, stream) {
         (None, Stream::Replay) => Some(Path::new(STDOUT)),
         (None, Stream::Live) => None,
         (Some(path), _) => Some(path.as_path()),
     };
-    let reports: Vec<_> = arguments.reports.iter().map(|report| report.file.as_path()).collect();
-    for (index, &file) in reports.iter().enumerate() {
-        let other = if records == Some(file) {
-            "the records"
-        } else if reports.iter().take(index).any(|&earlier| earlier == file) {
-            "another report"
-        } else {
-            continue;
-        };
-        let message = if file == Path::new(STDOUT) {
-            format!(
-                "--report and {other} both want the standard output: give one of them a file (records: -o FILE)"
-            )
-        } else {
-            format!("--report and {other} both want {}: give one of them another file", file.display())
-        };
-        return Err(Failure::new(exit::USAGE, message));
+    let reports = arguments.reports.iter().map(|report| ("--report", report.file.as_path()));
+    let mut taken: Vec<(&str, &Path)> = records.map(|file| ("the records", file)).into_iter().collect();
+    for (option, file) in reports.chain(more) {
+        if let Some((other, _)) = taken.iter().find(|(_, earlier)| *earlier == file) {
+            let other = if *other == "--report" { "another report" } else { other };
+            let message = if file == Path::new(STDOUT) {
+                format!(
+                    "{option} and {other} both want the standard output: give one of them a file (records: -o FILE)"
+                )
+            } else {
+                format!("{option} and {other} both want {}: give one of them another file", file.display())
+            };
+            return Err(Failure::new(exit::USAGE, message));
+        }
+        taken.push((option, file));
     }
     Ok(())
 }

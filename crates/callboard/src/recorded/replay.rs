@@ -37,6 +37,7 @@ pub(crate) fn replay(arguments: &Replay) -> Outcome {
     let files = Files::look(&arguments.recording.files)?;
     let read: Vec<_> = arguments.drivers.iter().chain(&arguments.baseline).map(PathBuf::as_path).collect();
     files.spare(&sinks::outputs(&arguments.output), &read)?;
+    sinks::check_places(&arguments.output, Stream::Replay, None)?;
     let records = sinks::sinks(&arguments.output, Stream::Replay)?;
     // Reports have the times that were measured.
     let mut all = sinks::reports(&arguments.output)?;
