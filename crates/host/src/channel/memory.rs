@@ -8,6 +8,10 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::layout::{self, SIZE, STAGING, STAGING_BYTES, header};
 
+/// Where a channel is mapped if nothing else is there: where neither Linux nor Windows puts what a process has, as it is
+/// the largest thing of a host, and drivers see what processes have at the addresses at which they have it (R-IMG-02).
+const WANTED: usize = 0x3000_0000_0000;
+
 /// One side's view of a channel.
 ///
 /// Every access is either by an atomic or by a copy of relaxed atomic words, because the other side
@@ -69,11 +73,11 @@ impl Channel {
     }
 
     fn map(fd: i32) -> io::Result<Self> {
-        // SAFETY: a new mapping at an address of the system's choice replaces nothing. The file is
-        // sealed against shrinking, so touching the mapping never faults.
+        // SAFETY: a new mapping at an address of the system's choice, of which it is asked for one, replaces nothing. The
+        // file is sealed against shrinking, so touching the mapping never faults.
         let base = unsafe {
             libc::mmap(
-                std::ptr::null_mut(),
+                std::ptr::without_provenance_mut(WANTED),
                 SIZE,
                 libc::PROT_READ | libc::PROT_WRITE,
                 libc::MAP_SHARED | libc::MAP_NORESERVE,

@@ -95,6 +95,16 @@ pub(crate) struct How {
     pub(crate) fixed: bool,
 }
 
+/// Where the system puts what the host maps.
+///
+/// Images of processes, those of Windows as those of Linux, lie below the end of user space, which is where the system
+/// begins as well. What drivers read of a process is put where it is there (R-IMG-02), so the host has to be elsewhere:
+/// the old layout begins at a third of user space.
+fn layout(fixed: bool) -> libc::c_ulong {
+    let flags = libc::ADDR_COMPAT_LAYOUT | if fixed { libc::ADDR_NO_RANDOMIZE } else { 0 };
+    flags as libc::c_ulong
+}
+
 /// Starts a host on a channel.
 pub(super) fn spawn(channel: OwnedFd, how: How) -> Result<(Child, OwnedFd), SpawnError> {
     if !super::hook::is_linked() {
@@ -116,16 +126,15 @@ pub(super) fn spawn(channel: OwnedFd, how: How) -> Result<(Child, OwnedFd), Spaw
         .stderr(if how.debug { Stdio::inherit() } else { nothing()? })
         // Signals of the terminal are for the command that is traced, and for the bench.
         .process_group(0);
-    if how.fixed {
-        let fix = || {
-            // SAFETY: a system call of its own process alone, which may be made between fork and exec. A machine that does not
-            // permit it gives each run another layout, and nothing else.
-            unsafe { libc::personality(libc::ADDR_NO_RANDOMIZE as libc::c_ulong) };
-            Ok(())
-        };
-        // SAFETY: `fix` makes one system call, and neither allocates nor takes a lock.
-        unsafe { command.pre_exec(fix) };
-    }
+    let layout = layout(how.fixed);
+    let lay_out = move || {
+        // SAFETY: a system call of its own process alone, which may be made between fork and exec. A machine that does not
+        // permit it gives each run another layout, and nothing else.
+        unsafe { libc::personality(layout) };
+        Ok(())
+    };
+    // SAFETY: `lay_out` makes one system call, and neither allocates nor takes a lock.
+    unsafe { command.pre_exec(lay_out) };
     let mut child = command.spawn().map_err(SpawnError::Execute)?;
     match open_pidfd(child.id()) {
         Ok(pidfd) => Ok((child, pidfd)),

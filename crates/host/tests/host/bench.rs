@@ -83,6 +83,25 @@ fn the_image_and_values_arrive_whole() {
 }
 
 #[test]
+fn r_img_02_the_host_is_nowhere_where_processes_have_their_images() {
+    const COMPAT_LAYOUT: u64 = 0x0020_0000;
+    let bench = bench("quiet");
+    let of_host = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", bench.host_pid())).unwrap();
+    let permitted = u64::from_str_radix(of_host("personality").trim(), 16).unwrap() & COMPAT_LAYOUT != 0;
+    let maps = of_host("maps");
+    let high = maps.lines().filter(|map| {
+        let (start, _) = map.split_once('-').unwrap();
+        usize::from_str_radix(start, 16).unwrap() >= 0x6000_0000_0000
+    });
+    // Where the system does not let a host choose its layout, at least the largest part of it is elsewhere.
+    let there = high.filter(|map| permitted || map.contains("callboard-channel"));
+    let there: Vec<_> = there
+        .filter(|map| !["[stack]", "[vdso]", "[vvar", "[vsyscall]"].iter().any(|own| map.contains(own)))
+        .collect();
+    assert!(maps.contains("callboard-channel") && there.is_empty(), "{there:#?}");
+}
+
+#[test]
 fn a_refusal_comes_back_with_process_status_and_driver() {
     let mut bench = bench("refuse");
     let refused = Refusal { process: ProcessId(40), status: STATUS_ACCESS_DENIED, driver: Some(DriverId(0)) };
