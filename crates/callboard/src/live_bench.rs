@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use event::{Body, Event, Level, Record, Time};
@@ -54,6 +55,10 @@ pub struct LiveBench<'a> {
     terminated: Vec<Termination>,
     /// Whether the records were fetched since the source last asked for those.
     fetched: bool,
+    /// Whether some were taken out of the host, and are to be handed over while it has something else to do.
+    late: bool,
+    /// The moment of the record that was handed over last.
+    handed: Time,
     /// The moment of what was delivered last, where a recording says what time it is.
     now: Option<Time>,
     /// Where events are recorded, until that fails.
@@ -82,6 +87,8 @@ impl<'a> LiveBench<'a> {
             notes: Notes::default(),
             terminated: Vec::new(),
             fetched: false,
+            late: false,
+            handed: Time::default(),
             now,
             recording: None,
             recording_error: None,
@@ -133,9 +140,22 @@ impl<'a> LiveBench<'a> {
             self.add(Body::Note { level, text: text.into() });
         }
         self.fetched = true;
-        let (error, terminated) = (&mut self.error, &mut self.terminated);
+        self.hand_over(Bench::drain);
+    }
+
+    /// Hands over what was left for a time at which the drivers have something to do.
+    fn hand_over_late(&mut self) {
+        if std::mem::take(&mut self.late) {
+            self.hand_over(Bench::hand_over_pulled);
+        }
+    }
+
+    fn hand_over(&mut self, which: impl FnOnce(&mut Bench, &mut dyn FnMut(&Record<'_>))) {
+        self.late = false;
+        let (error, terminated, handed) = (&mut self.error, &mut self.terminated, &mut self.handed);
         let (bench, sink) = self.parts.get();
-        bench.drain(&mut |record| {
+        which(bench, &mut |record| {
+            *handed = record.time;
             if let Body::Termination { process, status, .. } = record.body {
                 terminated.push(Termination { process, status });
             }
@@ -148,6 +168,11 @@ impl<'a> LiveBench<'a> {
     /// Adds a record of Callboard's own.
     pub fn add(&mut self, body: Body<'_>) {
         let time = self.now.unwrap_or_else(Time::now);
+        self.add_at(time, body);
+    }
+
+    fn add_at(&mut self, time: Time, body: Body<'_>) {
+        self.hand_over_late();
         let record = Record { time, context: event::ClientId::default(), body };
         if let Err(failed) = self.parts.sink().record(&record) {
             self.error.get_or_insert(failed);
@@ -198,6 +223,7 @@ impl<'a> LiveBench<'a> {
                     status: refused.status,
                     driver: refused.driver,
                 }),
+                events: done.events,
             }),
             host::Delivery::Pending(ticket) => Delivery::Pending(Ticket(ticket.0)),
             host::Delivery::Gone => Delivery::Gone,
@@ -214,9 +240,11 @@ impl Recipient for LiveBench<'_> {
         self.told(delivery)
     }
 
-    fn begin(&mut self, batch: &[Event<'_>]) -> Delivery {
+    fn begin(&mut self, batch: &Arc<Vec<Event<'static>>>) -> Delivery {
         self.note(batch);
-        match self.parts.bench().begin_delivery(batch) {
+        let begun = self.parts.bench().begin_delivery(batch);
+        self.hand_over_late();
+        match begun {
             host::Delivery::Pending(ticket) => Delivery::Pending(Ticket(ticket.0)),
             delivery => self.told(delivery),
         }
@@ -224,7 +252,15 @@ impl Recipient for LiveBench<'_> {
 
     fn done(&mut self, ticket: Ticket) -> Delivery {
         let delivery = self.parts.bench().done(host::Ticket(ticket.0));
-        self.told(delivery)
+        match delivery {
+            // Nobody's plans depend on what it has recorded.
+            host::Delivery::Done(done) if done.refused.is_none() && !done.terminated => {
+                self.parts.bench().pull();
+                (self.late, self.fetched) = (true, true);
+                Delivery::Done(Reply { refused: None, events: done.events })
+            }
+            delivery => self.told(delivery),
+        }
     }
 
     fn finished(&mut self, wait: Duration) -> Option<(Ticket, Delivery)> {
@@ -240,8 +276,9 @@ impl Recipient for LiveBench<'_> {
         self.flush();
     }
 
-    fn would_not_have_happened(&mut self, process: event::ProcessId, because: event::ProcessId) {
-        self.add(Body::Doubt { process, because });
+    fn would_not_have_happened(&mut self, time: Time, process: event::ProcessId, because: event::ProcessId) {
+        self.hand_over_late();
+        self.add_at(time.max(self.handed), Body::Doubt { process, because });
     }
 
     fn terminated(&mut self) -> Vec<Termination> {

@@ -11,6 +11,7 @@
 //! saw and did about it. Neither knows Linux, PE files or drivers.
 #![forbid(unsafe_code)]
 
+mod borrowed;
 mod event;
 mod ids;
 mod name;

@@ -92,6 +92,8 @@ pub(crate) enum Request<'a> {
         number: u32,
         /// How many.
         count: u32,
+        /// Go on behind an event of which a process came to an end: its creation was refused, or a driver terminated one.
+        whole: bool,
     },
     /// Unload a driver.
     Unload {
@@ -186,8 +188,8 @@ pub(crate) enum Message<R> {
 pub(crate) struct Place {
     /// The number of its delivery.
     pub(crate) delivery: u32,
-    /// Where in that it begins: so many bytes behind the first event.
-    pub(crate) offset: u32,
+    /// Its place in that; the first is 0.
+    pub(crate) index: u32,
 }
 
 /// What a bench is told.
@@ -229,7 +231,14 @@ pub(crate) enum Reply {
         message: String,
     },
     /// To `Deliver`.
-    Delivered(Option<Refusal>),
+    Delivered {
+        /// The first refusal.
+        refused: Option<Refusal>,
+        /// How many events were delivered.
+        count: u32,
+        /// A driver has terminated a process since this was last said.
+        terminated: bool,
+    },
     /// The request could not be read or makes no sense here.
     Rejected(String),
 }

@@ -1,8 +1,9 @@
 //! Who takes the events of a source.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use event::{DriverId, Event, ProcessId};
+use event::{DriverId, Event, ProcessId, Time};
 use nt_abi::NTSTATUS;
 
 /// How long a batch is waited for at a time.
@@ -29,6 +30,8 @@ pub struct Reply {
     /// The refusal, where the batch held a process creation and a driver refused it. The events
     /// of the batch after the refused creation were not delivered, save those that NT sends all the same.
     pub refused: Option<Refusal>,
+    /// How many events of the batch are done with: all, unless its delivery was only [begun](Recipient::begin).
+    pub events: usize,
 }
 
 /// A process that a driver has terminated: it is to exit with that status (R-IMG-03).
@@ -59,7 +62,10 @@ pub trait Recipient {
 
     /// The same, and may come back while the routines run, for [`done`](Self::done) to wait for them. Until then nothing
     /// else is delivered.
-    fn begin(&mut self, batch: &[Event<'_>]) -> Delivery {
+    ///
+    /// The batch is done behind an event of which a process came to an end (its creation was refused, or a driver terminated
+    /// one), or where it grows too long: what is left of it is the source's to begin again, or not.
+    fn begin(&mut self, batch: &Arc<Vec<Event<'static>>>) -> Delivery {
         self.deliver(batch)
     }
 
@@ -77,9 +83,9 @@ pub trait Recipient {
     /// Nothing is delivered for a while, as the recording is played no faster than it was made.
     fn pauses(&mut self) {}
 
-    /// What follows of a process would not have happened: `because` was refused or terminated, which is the process itself
-    /// or one that it descends from.
-    fn would_not_have_happened(&mut self, _process: ProcessId, _because: ProcessId) {}
+    /// What follows of a process from `time` on would not have happened: `because` was refused or terminated, which is the
+    /// process itself or one that it descends from.
+    fn would_not_have_happened(&mut self, _time: Time, _process: ProcessId, _because: ProcessId) {}
 
     /// The processes that drivers have terminated since this was last asked. Asked when a batch is done, before its thread
     /// goes on, and now and then while nothing happens.

@@ -94,7 +94,7 @@ impl<W: Write + Send> Audience for Lines<W> {
         name.clone_into(&mut self.machine);
         for heard in heard {
             match heard {
-                Heard::Event(event) => self.event(&event),
+                Heard::Events(events) => events.iter().try_for_each(|event| self.event(event)),
                 Heard::Quiet => self.out.flush(),
             }
             .map_err(written)?;
@@ -132,15 +132,17 @@ impl<S: Sink + Send> Audience for Timeline<S> {
     ) -> Result<(), Failure> {
         let mut begun = false;
         for heard in heard {
-            let Heard::Event(event) = heard else {
+            let Heard::Events(events) = heard else {
                 self.sink.flush().map_err(|error| failed(&error))?;
                 continue;
             };
-            if !std::mem::replace(&mut begun, true) {
-                let text = format!("machine {}, from {} on", shown(name), Rfc3339(event.time));
-                self.record(event.time, Body::Note { level: Level::Info, text: text.into() })?;
+            for event in events {
+                if !std::mem::replace(&mut begun, true) {
+                    let text = format!("machine {}, from {} on", shown(name), Rfc3339(event.time));
+                    self.record(event.time, Body::Note { level: Level::Info, text: text.into() })?;
+                }
+                self.record(event.time, Body::Event(event))?;
             }
-            self.record(event.time, Body::Event(event))?;
         }
         self.sink.flush().map_err(|error| failed(&error))
     }

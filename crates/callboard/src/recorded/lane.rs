@@ -20,8 +20,8 @@ const AHEAD: usize = 16;
 /// What one who plays hears of a machine.
 #[derive(Debug)]
 pub(super) enum Heard {
-    /// Something that happened on it.
-    Event(Event<'static>),
+    /// What happened on it next.
+    Events(Vec<Event<'static>>),
     /// Nothing, for a while: whoever reads waits for a live source.
     Quiet,
 }
@@ -93,32 +93,26 @@ impl Lane {
     }
 
     /// The next chunk, where there is one; nothing before that where there is none yet, and the source is quiet.
-    fn take(&self, store: &Store) -> io::Result<Option<Chunk>> {
+    fn take(&self, store: &Store) -> io::Result<Option<Heard>> {
         let mut state = self.state();
         loop {
             if let Some(place) = state.stored.pop_front() {
                 drop(state);
-                return stored(&store.get(place)?).map(|events| Some(Chunk::Events(events)));
+                return stored(&store.get(place)?).map(|events| Some(Heard::Events(events)));
             }
             if let Some(chunk) = state.ready.pop_front() {
                 self.changed.notify_all();
-                return Ok(Some(Chunk::Events(chunk)));
+                return Ok(Some(Heard::Events(chunk)));
             }
             if state.over {
                 return Ok(None);
             }
             if std::mem::take(&mut state.quiet) {
-                return Ok(Some(Chunk::Quiet));
+                return Ok(Some(Heard::Quiet));
             }
             state = self.wait(state);
         }
     }
-}
-
-/// What is heard at once.
-enum Chunk {
-    Events(Vec<Event<'static>>),
-    Quiet,
 }
 
 fn stored(mut bytes: &[u8]) -> io::Result<Vec<Event<'static>>> {
@@ -135,14 +129,13 @@ fn stored(mut bytes: &[u8]) -> io::Result<Vec<Event<'static>>> {
 pub(super) struct Hearing<'a> {
     lane: &'a Lane,
     store: &'a Store,
-    chunk: std::vec::IntoIter<Event<'static>>,
     /// Why it ended before the end.
     pub(super) error: Option<io::Error>,
 }
 
 impl<'a> Hearing<'a> {
     pub(super) fn new(lane: &'a Lane, store: &'a Store) -> Self {
-        Self { lane, store, chunk: Vec::new().into_iter(), error: None }
+        Self { lane, store, error: None }
     }
 }
 
@@ -157,18 +150,11 @@ impl Iterator for Hearing<'_> {
     type Item = Heard;
 
     fn next(&mut self) -> Option<Heard> {
-        loop {
-            if let Some(event) = self.chunk.next() {
-                return Some(Heard::Event(event));
-            }
-            match self.lane.take(self.store) {
-                Ok(Some(Chunk::Events(events))) => self.chunk = events.into_iter(),
-                Ok(Some(Chunk::Quiet)) => return Some(Heard::Quiet),
-                Ok(None) => return None,
-                Err(error) => {
-                    self.error = Some(error);
-                    return None;
-                }
+        match self.lane.take(self.store) {
+            Ok(heard) => heard,
+            Err(error) => {
+                self.error = Some(error);
+                None
             }
         }
     }
@@ -188,11 +174,11 @@ mod tests {
     }
 
     fn heard(hearing: &mut Hearing<'_>) -> Vec<u32> {
-        let process = |heard| match heard {
-            Heard::Event(event) => event.process().0,
-            Heard::Quiet => 0,
+        let processes = |heard| match heard {
+            Heard::Events(events) => events.iter().map(|event| event.process().0).collect(),
+            Heard::Quiet => vec![0],
         };
-        hearing.map(process).collect()
+        hearing.flat_map(processes).collect()
     }
 
     #[test]
@@ -229,7 +215,7 @@ mod tests {
         lane.push(vec![exit(4)], &store).unwrap();
         lane.quiet();
         let mut hearing = Hearing::new(&lane, &store);
-        assert!(matches!(hearing.next(), Some(Heard::Event(_))));
+        assert!(matches!(hearing.next(), Some(Heard::Events(_))));
         assert!(matches!(hearing.next(), Some(Heard::Quiet)));
         lane.end();
         assert!(hearing.next().is_none());

@@ -79,11 +79,11 @@ impl Machine {
         }
     }
 
-    /// Tells of an event.
-    pub(super) fn play(&mut self, event: Event<'static>) {
+    /// Tells of what happened next.
+    pub(super) fn play(&mut self, events: Vec<Event<'static>>) {
         if self.stopped {
-            self.undelivered += 1;
-        } else if self.player.play(event, &mut self.live).is_err() {
+            self.undelivered += events.len() as u64;
+        } else if self.player.play_all(events, &mut self.live).is_err() {
             self.stopped = true;
         }
     }

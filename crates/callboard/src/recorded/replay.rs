@@ -297,8 +297,8 @@ impl Audience for Company<'_> {
     ) -> Result<(), Failure> {
         let mut machines: Option<(Machine, Option<Machine>)> = None;
         for heard in heard {
-            let event = match (heard, &mut machines) {
-                (Heard::Event(event), _) => event,
+            let events = match (heard, &mut machines) {
+                (Heard::Events(events), _) => events,
                 (Heard::Quiet, None) => continue,
                 (Heard::Quiet, Some((now, before))) => {
                     now.quiet();
@@ -306,14 +306,15 @@ impl Audience for Company<'_> {
                     continue;
                 }
             };
+            let Some(first) = events.first() else { continue };
             let (now, before) = match &mut machines {
                 Some(machines) => machines,
-                None => machines.insert(self.start(place, name, event.time)?),
+                None => machines.insert(self.start(place, name, first.time)?),
             };
             if let Some(before) = before {
-                before.play(event.clone());
+                before.play(events.clone());
             }
-            now.play(event);
+            now.play(events);
         }
         machines.map_or(Ok(()), |(now, before)| self.end(name, now, before))
     }

@@ -8,13 +8,14 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use event::{DriverId, Event, EventKind, Time, wire};
+use event::{DriverId, Time, wire};
 use kernel::{LowPool, Unload};
 
+use super::deliver::Pending;
 use super::sent::Sent;
 use super::shared::{RINGS, Shared};
 use super::stop::Module;
-use super::{BenchError, BenchOptions, Delivery, Done, Ticket, UserMemory};
+use super::{BenchError, BenchOptions, Delivery, Ticket, UserMemory};
 use crate::channel::{
     self, Channel, LANES, REQUEST_BYTES, STAGING, STAGING_BYTES, Spin, USER_PAGE, Waited, header,
 };
@@ -22,12 +23,8 @@ use crate::process::{self, How, Reason, Start, Watched, end};
 use crate::protocol::{Reply, Request, Value};
 use crate::sandbox::Report;
 
-/// The longest command line of NT, in UTF-16 units, without its terminator.
-const LONGEST_COMMAND_LINE: usize = 32_766;
 /// How long the bench sleeps at most before it looks around, whatever it waits for.
-const LOOK: Duration = Duration::from_secs(1);
-/// A batch may take this many times the watchdog's limit per event: there are 64 slots in each table.
-const ROUTINES: u32 = 64;
+pub(super) const LOOK: Duration = Duration::from_secs(1);
 
 /// How a bench stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,10 +59,10 @@ pub struct Bench {
     watcher: Option<JoinHandle<()>>,
     pid: u32,
     report: Report,
-    pub(super) pending: [Option<Ticket>; LANES],
+    pub(super) pending: [Option<Pending>; LANES],
     /// Pending batches that are done and that nobody has been told of.
-    told: VecDeque<(Ticket, Delivery)>,
-    tickets: u32,
+    pub(super) told: VecDeque<(Ticket, Delivery)>,
+    pub(super) tickets: u32,
     spins: [Spin; LANES],
     pub(super) request: Vec<u8>,
     reply: Vec<u8>,
@@ -221,96 +218,6 @@ impl Bench {
         }
     }
 
-    /// Delivers events in order and waits for all routines, but no longer than the bench's patience.
-    ///
-    /// A batch is what one held-still thread did: batches that are pending run beside each other.
-    pub fn deliver(&mut self, batch: &[Event<'_>]) -> Delivery {
-        self.send(batch, true)
-    }
-
-    /// Delivers events in order, and leaves them pending: for those who have something else to do until all routines have
-    /// returned, and [wait for that](Self::done) then.
-    pub fn begin_delivery(&mut self, batch: &[Event<'_>]) -> Delivery {
-        self.send(batch, false)
-    }
-
-    fn send(&mut self, batch: &[Event<'_>], wait: bool) -> Delivery {
-        let mut refused = None;
-        let mut rest = batch;
-        loop {
-            let Some(lane) = self.free_lane() else { return Delivery::Gone };
-            let taken = self.encode(rest, self.sent[lane].next());
-            self.sent[lane].keep(&self.request[HEAD..taken.bytes.end]);
-            let events = u32::try_from(taken.events).unwrap_or(u32::MAX);
-            let whole = self.options.watchdog.saturating_mul(events.saturating_mul(ROUTINES).max(1));
-            self.shared.lane(lane).sent(self.options.watchdog, whole);
-            self.shared.channel.lane(lane).send(&self.request[taken.bytes.clone()]);
-            rest = &rest[taken.events..];
-            // A verdict that is there is not kept back.
-            if !wait && rest.is_empty() && refused.is_none() {
-                return Delivery::Pending(self.leave(lane));
-            }
-            let deadline = if rest.is_empty() { Some(Instant::now() + self.options.patience) } else { None };
-            match self.wait_until(lane, deadline) {
-                Ok(Some(Reply::Delivered(refusal))) => refused = refused.or(refusal),
-                Ok(Some(_)) => {
-                    self.damaged(channel::Damage::Reply { lane });
-                    return Delivery::Gone;
-                }
-                Ok(None) => return Delivery::Pending(self.leave(lane)),
-                Err(_) => return Delivery::Gone,
-            }
-            if rest.is_empty() {
-                return Delivery::Done(Done { refused });
-            }
-        }
-    }
-
-    /// Leaves what a lane does pending.
-    fn leave(&mut self, lane: usize) -> Ticket {
-        let ticket = Ticket(self.tickets);
-        self.tickets = self.tickets.wrapping_add(1);
-        self.pending[lane] = Some(ticket);
-        ticket
-    }
-
-    /// Waits for a pending batch to be done: awake at first, as for one that was not left pending.
-    pub fn done(&mut self, ticket: Ticket) -> Delivery {
-        if let Some(place) = self.told.iter().position(|(told, _)| *told == ticket) {
-            return self.told.remove(place).map_or(Delivery::Gone, |(_, delivery)| delivery);
-        }
-        let Some(lane) = self.pending.iter().position(|pending| *pending == Some(ticket)) else {
-            return Delivery::Gone;
-        };
-        let reply = self.wait(lane);
-        self.pending[lane] = None;
-        match reply {
-            Ok(Reply::Delivered(refused)) => Delivery::Done(Done { refused }),
-            Ok(_) => {
-                self.damaged(channel::Damage::Reply { lane });
-                Delivery::Gone
-            }
-            Err(_) => Delivery::Gone,
-        }
-    }
-
-    /// Waits up to `wait` for any pending batch to be done. `None` when none is by then.
-    pub fn finished(&mut self, wait: Duration) -> Option<(Ticket, Delivery)> {
-        let deadline = Instant::now() + wait;
-        loop {
-            let bell = self.shared.channel.bell().load(Ordering::SeqCst);
-            self.collect();
-            if let Some(told) = self.told.pop_front() {
-                return Some(told);
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.pending.iter().all(Option::is_none) {
-                return None;
-            }
-            channel::wait(self.shared.channel.bell(), bell, Some(left.min(LOOK)));
-        }
-    }
-
     /// Waits for pending batches, unloads every driver, has the kernel look for leaks and sum up, and
     /// ends the host. What is left to do is to [`drain`](Self::drain).
     ///
@@ -367,34 +274,6 @@ impl Bench {
         }
     }
 
-    /// Looks for pending batches that are done; when there are none, sleeps until something happens.
-    fn collect_or_sleep(&mut self) {
-        let bell = self.shared.channel.bell().load(Ordering::SeqCst);
-        let before = self.told.len();
-        self.collect();
-        if self.told.len() == before {
-            channel::wait(self.shared.channel.bell(), bell, Some(LOOK));
-        }
-    }
-
-    /// Takes the replies of pending batches that are done, and records where they stand in the way.
-    fn collect(&mut self) {
-        for lane in 0..LANES {
-            let Some(ticket) = self.pending[lane] else { continue };
-            let delivery = match self.wait_until(lane, Some(Instant::now())) {
-                Ok(None) => continue,
-                Ok(Some(Reply::Delivered(refused))) => Delivery::Done(Done { refused }),
-                Ok(Some(_)) => {
-                    self.damaged(channel::Damage::Reply { lane });
-                    Delivery::Gone
-                }
-                Err(_) => Delivery::Gone,
-            };
-            self.pending[lane] = None;
-            self.told.push_back((ticket, delivery));
-        }
-    }
-
     /// Sends a request that is waited for, and waits.
     pub(super) fn ask(&mut self, request: &Request<'_>) -> Result<Reply, BenchError> {
         let lane = self.free_lane().ok_or(BenchError::Gone)?;
@@ -415,7 +294,11 @@ impl Bench {
 
     /// Waits for a lane's reply until `deadline` (for ever when `None`; the watchdog sees to it that it
     /// ends). `None` when the time is up. Takes records out when they are in the way.
-    fn wait_until(&mut self, lane: usize, deadline: Option<Instant>) -> Result<Option<Reply>, BenchError> {
+    pub(super) fn wait_until(
+        &mut self,
+        lane: usize,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Reply>, BenchError> {
         let mut dead = false;
         loop {
             let until = if dead { Instant::now() } else { deadline.unwrap_or_else(|| Instant::now() + LOOK) };
@@ -465,7 +348,7 @@ impl Bench {
 
     /// The channel is not what it should be: ends the host, and waits until it is dead, so that what
     /// follows is in order.
-    fn damaged(&self, damage: channel::Damage) -> BenchError {
+    pub(super) fn damaged(&self, damage: channel::Damage) -> BenchError {
         end(&*self.shared, &self.pidfd, Reason::Damaged(damage));
         while self.shared.death().is_none() {
             let bell = self.shared.channel.bell().load(Ordering::SeqCst);
@@ -475,92 +358,6 @@ impl Bench {
         }
         BenchError::Gone
     }
-
-    /// Writes as many events as fit into the request, at least one.
-    fn encode(&mut self, batch: &[Event<'_>], number: u32) -> Encoded {
-        // The events first, behind room for what says how many they are.
-        let (head, body) = self.request.split_at_mut(HEAD);
-        let (mut end, mut count, mut events) = (0, 0, 0);
-        for event in batch {
-            match wire::encode(event, &mut body[end..]) {
-                Ok(used) => (end, count) = (end + used, count + 1),
-                Err(_) if events > 0 => break,
-                // Names as long as this are no machine's; whoever made them up is not told.
-                Err(_) => {
-                    if let Ok(used) = wire::encode(&cut(event), &mut body[end..]) {
-                        (end, count) = (end + used, count + 1);
-                    }
-                }
-            }
-            events += 1;
-        }
-        let mut deliver = [0; HEAD];
-        let used = wire::encode(&Request::Deliver { number, count }, &mut deliver).unwrap_or(0);
-        head[HEAD - used..].copy_from_slice(&deliver[..used]);
-        Encoded { events, bytes: HEAD - used..HEAD + end }
-    }
-}
-
-/// Room for the encoded [`Request::Deliver`].
-const HEAD: usize = 16;
-
-/// How much of a batch is in the request.
-struct Encoded {
-    events: usize,
-    /// Where in the buffer the request is.
-    bytes: std::ops::Range<usize>,
-}
-
-/// An event that is too long for any NT machine, cut to what one could hold.
-fn cut(event: &Event<'_>) -> Event<'static> {
-    fn shorten(text: &str) -> String {
-        let mut units = 0;
-        text.chars()
-            .take_while(|c| {
-                units += c.len_utf16();
-                units <= LONGEST_COMMAND_LINE
-            })
-            .collect()
-    }
-    let name = |name: &event::Name<'_>| event::Name {
-        nt: shorten(&name.nt).into(),
-        host: name.host.as_deref().map(|host| shorten(host).into()),
-    };
-    let process = |process: &event::Process<'_>| event::Process {
-        image: process.image.as_ref().map(name),
-        command_line: process.command_line.as_deref().map(|line| shorten(line).into()),
-        process: process.process,
-        parent: process.parent,
-        creator: process.creator,
-        first_thread: process.first_thread,
-        open_name_available: process.open_name_available,
-        architecture: process.architecture,
-        inherits_no_handles: process.inherits_no_handles,
-        subsystem: process.subsystem,
-        peb: process.peb,
-        teb: process.teb,
-    };
-    let kind = match &event.kind {
-        EventKind::ProcessPresent(it) => EventKind::ProcessPresent(process(it)),
-        EventKind::ProcessClone(it) => EventKind::ProcessClone(process(it)),
-        EventKind::ProcessCreate(it) => EventKind::ProcessCreate(process(it)),
-        EventKind::ImageLoad(it) => EventKind::ImageLoad(event::Image {
-            name: it.name.as_ref().map(name),
-            file: it.file.as_ref().map(name),
-            process: it.process,
-            base: it.base,
-            size: it.size,
-            architecture: it.architecture,
-            partial: it.partial,
-            conflicting: it.conflicting,
-            mapping: it.mapping,
-            signature: it.signature,
-        }),
-        EventKind::ProcessExit(it) => EventKind::ProcessExit(*it),
-        EventKind::ThreadCreate(it) => EventKind::ThreadCreate(*it),
-        EventKind::ThreadExit(it) => EventKind::ThreadExit(*it),
-    };
-    Event { time: event.time, context: event.context, kind, conditions: event.conditions }
 }
 
 pub(super) fn unexpected(reply: Reply) -> BenchError {

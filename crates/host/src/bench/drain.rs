@@ -20,25 +20,8 @@ impl Bench {
     pub fn drain(&mut self, sink: &mut dyn FnMut(&Record<'_>)) {
         // Asked first: what a dead host has written is all there when it is taken below.
         let death = self.shared.death();
-        let mut taken = std::mem::take(&mut self.taken);
-        let mut sent = std::mem::take(&mut self.sent);
-        let pulled = {
-            let mut inbox = self.shared.inbox();
-            let pulled = (0..RINGS).try_for_each(|lane| inbox.pull(&self.shared.channel, lane));
-            std::mem::swap(&mut inbox.bytes, &mut taken);
-            pulled
-        };
-        if let Err(damage) = pulled.and_then(|()| self.hand_over(&taken, &sent, sink)) {
-            end(&*self.shared, &self.pidfd, Reason::Damaged(damage));
-        }
-        for bytes in &mut taken {
-            bytes.clear();
-        }
-        // A delivery that was done before has written all that it does.
-        for (lane, sent) in sent.iter_mut().enumerate() {
-            sent.forget(self.pending.get(lane).is_some_and(Option::is_some));
-        }
-        (self.taken, self.sent) = (taken, sent);
+        self.pull();
+        self.hand_over_pulled(sink);
         if let Some(death) = death
             && !self.stopped
             && !self.finished
@@ -49,6 +32,42 @@ impl Bench {
             let time = if made_up { self.last } else { Time::now() };
             sink(&stop::record(&self.shared, death, &self.modules, time));
         }
+    }
+
+    /// Takes every record that is there out of the channel. They are handed over by the next [`drain`](Self::drain), or
+    /// before by [`hand_over_pulled`](Self::hand_over_pulled): while the host is busy with something else, say.
+    pub fn pull(&mut self) {
+        let pulled = {
+            let mut inbox = self.shared.inbox();
+            let pulled = (0..RINGS).try_for_each(|lane| inbox.pull(&self.shared.channel, lane));
+            for (taken, bytes) in self.taken.iter_mut().zip(&mut inbox.bytes) {
+                if taken.is_empty() {
+                    std::mem::swap(taken, bytes);
+                } else {
+                    taken.append(bytes);
+                }
+            }
+            pulled
+        };
+        if let Err(damage) = pulled {
+            end(&*self.shared, &self.pidfd, Reason::Damaged(damage));
+        }
+        // A delivery that was done before has written all that it does.
+        for (lane, sent) in self.sent.iter_mut().enumerate() {
+            sent.taken(self.pending.get(lane).is_some_and(Option::is_some));
+        }
+    }
+
+    /// Hands over the records that were [taken](Self::pull) out of the channel and no others, in the order of their time.
+    pub fn hand_over_pulled(&mut self, sink: &mut dyn FnMut(&Record<'_>)) {
+        let mut taken = std::mem::take(&mut self.taken);
+        let mut sent = std::mem::take(&mut self.sent);
+        if let Err(damage) = self.hand_over(&taken, &sent, sink) {
+            end(&*self.shared, &self.pidfd, Reason::Damaged(damage));
+        }
+        taken.iter_mut().for_each(Vec::clear);
+        sent.iter_mut().for_each(Sent::forget);
+        (self.taken, self.sent) = (taken, sent);
     }
 
     /// Merges the lanes by time.

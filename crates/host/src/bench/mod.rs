@@ -1,7 +1,9 @@
 //! The bench's side: a simulated NT machine, as a value.
 //!
 //! ```text
-//!   Bench ── client.rs    load, deliver, finished, finish
+//!   Bench ── client.rs    load, unload, finish
+//!     ├───── deliver.rs   batches of events, and what comes of them
+//!     ├───── cut.rs       events that are too long
 //!     ├───── io.rs        a program's requests to devices
 //!     ├───── shared.rs    what it shares with its watcher: channel, inbox, how the host ended
 //!     ├───── drain.rs     records of all lanes in one order
@@ -11,7 +13,8 @@
 //! ```
 
 mod client;
-mod delivery;
+mod cut;
+mod deliver;
 mod drain;
 mod error;
 mod io;
@@ -22,7 +25,7 @@ mod stop;
 mod user_memory;
 
 pub use client::{Bench, Status};
-pub use delivery::{Delivery, Done, Ticket};
+pub use deliver::{Delivery, Done, Ticket};
 pub use error::BenchError;
 pub use io::Answer;
 pub use options::BenchOptions;

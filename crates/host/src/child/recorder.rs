@@ -1,6 +1,7 @@
 //! Records from the kernel into the rings.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, TryLockError};
 
 use event::{Body, ClientId, Event, Level, Record, Time};
@@ -21,10 +22,13 @@ pub(crate) struct Recorder {
     channel: OnceLock<&'static Channel>,
     /// Held by whoever writes to the system lane.
     system: Mutex<()>,
+    /// A driver has terminated a process, and the bench was not told of that.
+    terminated: AtomicBool,
 }
 
 /// The recorder of this process.
-pub(crate) static RECORDER: Recorder = Recorder { channel: OnceLock::new(), system: Mutex::new(()) };
+pub(crate) static RECORDER: Recorder =
+    Recorder { channel: OnceLock::new(), system: Mutex::new(()), terminated: AtomicBool::new(false) };
 
 impl Recorder {
     pub(super) fn open(&self, channel: &'static Channel) {
@@ -58,6 +62,12 @@ impl Recorder {
         }
     }
 
+    /// Whether a driver has terminated a process since this was last asked.
+    pub(super) fn has_terminated(&self) -> bool {
+        // Looked at first: most drivers never do.
+        self.terminated.load(Ordering::Acquire) && self.terminated.swap(false, Ordering::AcqRel)
+    }
+
     /// Writes one record. Waits for the bench while the ring is full.
     pub(crate) fn record(&self, record: &Record<'_>) {
         let Some(&channel) = self.channel.get() else { return };
@@ -73,6 +83,9 @@ impl Recorder {
                 body: Body::Note { level: Level::Warning, text: text.into() },
             };
             producer.push(|room| event::wire::encode(&Message::Record(&note), room).ok());
+        }
+        if matches!(record.body, Body::Termination { .. }) {
+            self.terminated.store(true, Ordering::Release);
         }
     }
 

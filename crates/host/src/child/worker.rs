@@ -83,7 +83,9 @@ impl Host {
 
     fn serve(&self, executive: &dyn Executive, lane: usize, request: Request<'_>, rest: &[u8]) -> Reply {
         match request {
-            Request::Deliver { number, count } => deliver(executive, number, count, rest),
+            Request::Deliver { number, count, whole } => {
+                deliver(executive, &Batch { number, count, whole, events: rest })
+            }
             Request::Boot(_) | Request::Probe => Reply::Rejected("it has booted".into()),
             Request::SetValue { service, name, value } => done(executive.set_value(service, name, value)),
             Request::Load { name, path, length } => {
@@ -202,13 +204,24 @@ fn run(host: &'static Host, lane: usize) -> ! {
     }
 }
 
-/// Delivers events one by one, as they come off the buffer. All of them: which ones NT does not send
-/// after a refusal (R-VETO-08) is for the kernel to know.
-fn deliver(executive: &dyn Executive, number: u32, count: u32, events: &[u8]) -> Reply {
-    let mut refusal: Option<Refusal> = None;
-    let mut rest = events;
-    for _ in 0..count {
-        let offset = u32::try_from(events.len() - rest.len()).unwrap_or(u32::MAX);
+/// Events that were sent together.
+struct Batch<'a> {
+    number: u32,
+    count: u32,
+    whole: bool,
+    events: &'a [u8],
+}
+
+/// Delivers events one by one, as they come off the buffer. Where all of them are to be, which ones NT does not send after a
+/// refusal (R-VETO-08) is for the kernel to know.
+fn deliver(executive: &dyn Executive, batch: &Batch<'_>) -> Reply {
+    let mut refused: Option<Refusal> = None;
+    let mut terminated = false;
+    let mut rest = batch.events;
+    for index in 0..batch.count {
+        if !batch.whole && (refused.is_some() || terminated) {
+            return Reply::Delivered { refused, count: index, terminated };
+        }
         let event: Event<'_>;
         (event, rest) = match wire::decode(rest) {
             Ok(both) => both,
@@ -216,14 +229,15 @@ fn deliver(executive: &dyn Executive, number: u32, count: u32, events: &[u8]) ->
         };
         // The watchdog sees that the lane goes on.
         RECORDER.enter(None);
-        let place = Place { delivery: number, offset };
+        let place = Place { delivery: batch.number, index };
         if let Some((status, driver)) = Recorder::delivering(&event, place, || executive.deliver(&event))
-            && refusal.is_none()
+            && refused.is_none()
         {
-            refusal = Some(Refusal { process: event.process(), status, driver });
+            refused = Some(Refusal { process: event.process(), status, driver });
         }
+        terminated |= RECORDER.has_terminated();
     }
-    Reply::Delivered(refusal)
+    Reply::Delivered { refused, count: batch.count, terminated }
 }
 
 fn done(result: Result<(), Failure>) -> Reply {

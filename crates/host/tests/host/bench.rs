@@ -37,12 +37,14 @@ fn deliver(bench: &mut Bench, batch: &[event::Event<'_>]) -> Delivery {
     }
 }
 
-const DONE: Delivery = Delivery::Done(Done { refused: None });
+fn done(events: usize) -> Delivery {
+    Delivery::Done(Done { events, ..Done::default() })
+}
 
 #[test]
 fn a_batch_is_delivered_and_recorded_in_order() {
     let mut bench = bench("quiet");
-    assert_eq!(deliver(&mut bench, &[create(40, "/bin/true"), image(40)]), DONE);
+    assert_eq!(deliver(&mut bench, &[create(40, "/bin/true"), image(40)]), done(2));
     let kinds: Vec<u8> = drained(&mut bench)
         .iter()
         .map(|record| match record.body {
@@ -106,8 +108,11 @@ fn a_refusal_comes_back_with_process_status_and_driver() {
     let mut bench = bench("refuse");
     let refused = Refusal { process: ProcessId(40), status: STATUS_ACCESS_DENIED, driver: Some(DriverId(0)) };
     let batch = [create(40, "/bin/denied"), image(44)];
-    assert_eq!(deliver(&mut bench, &batch), Delivery::Done(Done { refused: Some(refused) }));
-    assert_eq!(deliver(&mut bench, &[create(48, "/bin/allowed")]), DONE);
+    assert_eq!(
+        deliver(&mut bench, &batch),
+        Delivery::Done(Done { refused: Some(refused), events: 2, terminated: false })
+    );
+    assert_eq!(deliver(&mut bench, &[create(48, "/bin/allowed")]), done(1));
 }
 
 #[test]
@@ -116,7 +121,7 @@ fn a_driver_that_is_not_there_is_an_error_and_the_bench_goes_on() {
     let error = bench.load("no-such-script", "x.sys", b"").unwrap_err();
     assert!(matches!(&error, BenchError::Load { name, .. } if name == "no-such-script"), "{error}");
     assert!(matches!(bench.load_file("x", "/no/such/file.sys".as_ref()), Err(BenchError::Read { .. })));
-    assert_eq!(deliver(&mut bench, &[image(40)]), DONE);
+    assert_eq!(deliver(&mut bench, &[image(40)]), done(1));
 }
 
 #[test]
@@ -132,7 +137,7 @@ fn slow_batches_are_pending_and_others_go_on_beside_them() {
     assert_eq!(deliver_others(&mut bench), 0);
     assert!(!pending.is_empty());
     while let Some((ticket, delivery)) = bench.finished(Duration::from_secs(20)) {
-        assert_eq!(delivery, DONE);
+        assert_eq!(delivery, done(1));
         pending.retain(|&other| other != ticket);
     }
     assert_eq!(pending, []);
@@ -165,37 +170,6 @@ fn events_are_recorded_as_they_were_sent_from_batches_beside_each_other_too() {
     assert_eq!(events, sent);
 }
 
-#[test]
-fn a_batch_that_was_begun_is_waited_for_when_there_is_time() {
-    let mut bench = bench_with("slow", |options| options.watchdog = Duration::from_millis(200));
-    let Delivery::Pending(quick) = bench.begin_delivery(&[image(4)]) else { panic!("nobody waits for it") };
-    // Its reply is there, and that nobody looks at it is no hang.
-    std::thread::sleep(Duration::from_millis(600));
-    assert_eq!(bench.done(quick), DONE);
-    let Delivery::Pending(slow) = bench.begin_delivery(&[create(8, "/bin/slow"), image(12)]) else {
-        panic!("nobody waits for it")
-    };
-    assert_eq!(bench.done(slow), DONE);
-    assert_eq!(bench.done(slow), Delivery::Gone, "once");
-    let notices =
-        drained(&mut bench).iter().filter(|record| matches!(record.body, Body::Notification(_))).count();
-    assert_eq!(notices, 3);
-    // Somebody who asks for any takes it out of the way.
-    let Delivery::Pending(other) = bench.begin_delivery(&[image(4)]) else { panic!("nobody waits for it") };
-    assert_eq!(bench.finished(Duration::from_secs(20)), Some((other, DONE)));
-    let Delivery::Pending(last) = bench.begin_delivery(&[image(4)]) else { panic!("nobody waits for it") };
-    // SAFETY: signals the host of this test.
-    unsafe { libc::kill(bench.host_pid().cast_signed(), libc::SIGKILL) };
-    assert!(matches!(bench.done(last), DONE | Delivery::Gone));
-    // The signal may find it between two batches, and a batch that has just begun goes with it.
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while let Delivery::Pending(late) = bench.begin_delivery(&[image(4)]) {
-        assert!(matches!(bench.done(late), DONE | Delivery::Gone));
-        assert!(Instant::now() < deadline, "the host was killed");
-    }
-    assert_eq!(bench.begin_delivery(&[image(4)]), Delivery::Gone);
-}
-
 /// Five quick batches; answers how many of them were not delivered. They may be pending on a busy machine.
 fn deliver_others(bench: &mut Bench) -> usize {
     (0..5).filter(|n| bench.deliver(&[image(n * 8 + 4)]) == Delivery::Gone).count()
@@ -207,7 +181,7 @@ fn batches_longer_than_the_channel_arrive_whole() {
     drained(&mut bench);
     let long = format!("/{}", "x".repeat(3000));
     let batch: Vec<_> = (1..=400).map(|n| create(n * 4, &long)).collect();
-    assert_eq!(deliver(&mut bench, &batch), DONE);
+    assert_eq!(deliver(&mut bench, &batch), done(batch.len()));
     let events: Vec<u32> = drained(&mut bench)
         .iter()
         .filter_map(|record| match &record.body {
@@ -227,7 +201,7 @@ fn a_command_line_longer_than_any_of_nt_is_cut() {
     if let event::EventKind::ProcessCreate(process) = &mut event.kind {
         process.command_line = Some(line.into());
     }
-    assert_eq!(deliver(&mut bench, &[event]), DONE);
+    assert_eq!(deliver(&mut bench, &[event]), done(1));
     let records = drained(&mut bench);
     let Body::Event(event::Event { kind: event::EventKind::ProcessCreate(process), .. }) = &records[0].body
     else {
@@ -240,7 +214,7 @@ fn a_command_line_longer_than_any_of_nt_is_cut() {
 fn more_records_than_the_channel_holds_all_arrive() {
     let mut bench = bench("chatty");
     drained(&mut bench);
-    assert_eq!(deliver(&mut bench, &[image(40), image(44)]), DONE);
+    assert_eq!(deliver(&mut bench, &[image(40), image(44)]), done(2));
     let prints = prints(&drained(&mut bench));
     assert_eq!(prints.len(), 6000);
     assert!(prints[2999].starts_with("2999 ") && prints[3000].starts_with("0 "));
@@ -381,7 +355,7 @@ fn finishing_is_no_death() {
 #[test]
 fn a_bench_outlives_the_thread_that_started_it() {
     let mut bench = std::thread::spawn(|| bench("quiet")).join().unwrap();
-    assert_eq!(deliver(&mut bench, &[image(40)]), DONE);
+    assert_eq!(deliver(&mut bench, &[image(40)]), done(1));
 }
 
 /// A live source waits for any child there is; a host's end is not lost on its bench by that.

@@ -70,7 +70,7 @@ pub(super) fn until_stop(bench: &mut Bench) -> Vec<Record<'static>> {
     records
 }
 
-fn owned(record: &Record<'_>) -> Record<'static> {
+pub(super) fn owned(record: &Record<'_>) -> Record<'static> {
     let mut buffer = vec![0; 1 << 18];
     let used = event::wire::encode(record, &mut buffer).expect("it fits");
     let bytes = Box::leak(buffer[..used].to_vec().into_boxed_slice());

@@ -44,7 +44,10 @@ fn prints(records: &[Record<'static>]) -> Vec<String> {
 fn a_driver_is_loaded_told_and_unloaded() {
     let mut bench = start();
     assert_eq!(load(&mut bench, "minimal"), DriverId(0));
-    assert_eq!(deliver(&mut bench, &[create(40, "/bin/true"), image(40)]), Delivery::Done(Done::default()));
+    assert_eq!(
+        deliver(&mut bench, &[create(40, "/bin/true"), image(40)]),
+        Delivery::Done(Done { events: 1, ..Done::default() })
+    );
     bench.finish().unwrap();
     assert_eq!(bench.status(), Status::Finished);
     let records = drained(&mut bench);
@@ -80,9 +83,12 @@ fn the_sensor_refuses_what_its_parameters_say() {
     let refused = Refusal { process: ProcessId(40), status: STATUS_ACCESS_DENIED, driver: Some(sensor) };
     assert_eq!(
         deliver(&mut bench, &[create(40, "/usr/bin/uname"), image(40)]),
-        Delivery::Done(Done { refused: Some(refused) })
+        Delivery::Done(Done { refused: Some(refused), events: 2, terminated: false })
     );
-    assert_eq!(deliver(&mut bench, &[create(44, "/bin/ls")]), Delivery::Done(Done::default()));
+    assert_eq!(
+        deliver(&mut bench, &[create(44, "/bin/ls")]),
+        Delivery::Done(Done { events: 1, ..Done::default() })
+    );
     let records = drained(&mut bench);
     let images = records.iter().filter(|record| {
         matches!(&record.body, Body::Event(event) if matches!(event.kind, event::EventKind::ImageLoad(_)))

@@ -1,6 +1,7 @@
 //! What happened on a recorded machine, delivered to a bench.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use event::{
@@ -11,8 +12,10 @@ use nt_abi::NTSTATUS;
 
 use crate::{Delivery, Recipient, Reply};
 
-/// How many events go in one batch at most.
-const BATCH: usize = 256;
+/// How many events are gathered for a batch.
+const BATCH: usize = 512;
+/// So many at least, where drivers end batches early.
+const LEAST: usize = 32;
 
 /// How a recording is played.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -60,22 +63,47 @@ impl Played {
 #[error("there is nobody to deliver to any more")]
 pub struct Gone;
 
-/// Delivers events in batches. A batch ends with a creation, so that its verdict is known before what follows is delivered.
+/// What is known of a process that lives.
+#[derive(Clone, Copy, Debug)]
+struct Life {
+    first_thread: ThreadId,
+    /// Because of which process what it does would not have happened.
+    because: Option<ProcessId>,
+}
+
+/// Delivers events in batches. While drivers are told of a batch, the next one is gathered.
 ///
-/// While drivers are told of a batch, the next one is gathered: what becomes of its events is decided once the verdict on
-/// the one before is there.
+/// A batch is done where a process came to an end that lives on in the recording, so that what follows is not delivered before
+/// it is known whether it is to be: what was decided of it is taken back, and decided anew.
 #[derive(Debug)]
 pub struct Player {
     play: Play,
-    /// The events of the next batch, of which nothing is decided yet.
-    next: Vec<Event<'static>>,
-    batch: Vec<Event<'static>>,
+    /// Events of which nothing is decided yet.
+    next: VecDeque<Event<'static>>,
+    /// How many of them the next batch has at most. What is taken back is work in vain.
+    most: usize,
+    /// Events that are delivered, or will be together.
+    batch: Arc<Vec<Event<'static>>>,
     /// How far the delivery of the batch is, where it has begun.
     begun: Option<Delivery>,
-    /// Processes that live, with their first threads; and because of which one what they do would not have happened.
-    processes: HashMap<ProcessId, (ThreadId, Option<ProcessId>)>,
+    /// What was decided of the batch, as it is to be taken back: each with how many events of the batch were before.
+    decided: Vec<(usize, Undo)>,
+    processes: HashMap<ProcessId, Life>,
+    /// How many of them do what would not have happened.
+    doubts: usize,
     played: Played,
     began: Option<(Instant, Time)>,
+}
+
+/// How something that was decided is taken back.
+#[derive(Debug)]
+enum Undo {
+    /// A process came or went: what was known of it before.
+    Life(ProcessId, Option<Life>),
+    /// An event would not have happened.
+    Doubt,
+    /// An event is withheld.
+    Withheld(Box<Event<'static>>),
 }
 
 impl Player {
@@ -83,10 +111,13 @@ impl Player {
     pub fn new(play: Play) -> Self {
         Self {
             play,
-            next: Vec::new(),
-            batch: Vec::new(),
+            next: VecDeque::new(),
+            most: BATCH,
+            batch: Arc::default(),
             begun: None,
+            decided: Vec::new(),
             processes: HashMap::new(),
+            doubts: 0,
             played: Played::default(),
             began: None,
         }
@@ -102,10 +133,29 @@ impl Player {
     /// # Errors
     /// [`Gone`].
     pub fn play(&mut self, event: Event<'static>, to: &mut dyn Recipient) -> Result<(), Gone> {
-        self.wait(event.time, to)?;
-        let creates = matches!(event.kind, EventKind::ProcessCreate(_));
-        self.next.push(event);
-        if creates || self.next.len() >= BATCH { self.turn(to) } else { Ok(()) }
+        let waited = self.wait(event.time, to);
+        self.next.push_back(event);
+        if waited.is_err() {
+            self.undelivered();
+            return waited;
+        }
+        if self.next.len() >= self.most { self.turn(to) } else { Ok(()) }
+    }
+
+    /// Plays events that follow each other.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn play_all(&mut self, events: Vec<Event<'static>>, to: &mut dyn Recipient) -> Result<(), Gone> {
+        if self.play.speed.is_none() && self.next.is_empty() && self.most == BATCH && events.len() >= BATCH {
+            // They are a batch already.
+            self.next = events.into();
+            return self.turn(to);
+        }
+        let mut events = events.into_iter();
+        let played = events.try_for_each(|event| self.play(event, to));
+        self.played.undelivered += events.len() as u64;
+        played
     }
 
     /// Delivers what waits for a batch to be full, and waits until drivers have been told of it.
@@ -113,65 +163,111 @@ impl Player {
     /// # Errors
     /// [`Gone`].
     pub fn flush(&mut self, to: &mut dyn Recipient) -> Result<(), Gone> {
-        self.turn(to)?;
-        self.settle(to)
+        while !self.next.is_empty() || self.begun.is_some() {
+            self.turn(to)?;
+        }
+        Ok(())
     }
 
     /// It is the next batch's turn.
     fn turn(&mut self, to: &mut dyn Recipient) -> Result<(), Gone> {
-        let mut next = std::mem::take(&mut self.next);
-        let mut left = next.len();
-        let mut told = self.settle(to);
-        for event in next.drain(..) {
-            told = told.and_then(|()| self.decide(event, to));
-            left -= usize::from(told.is_ok());
-        }
-        self.next = next;
+        let told = self.settle(to).and_then(|()| self.decide(to));
         if told.is_err() {
-            self.played.undelivered += left as u64;
-            return told;
+            self.undelivered();
         }
-        self.begin(to);
+        told.map(|()| self.begin(to))
+    }
+
+    /// Nobody will be told of what comes next.
+    fn undelivered(&mut self) {
+        self.played.undelivered += self.next.len() as u64;
+        self.next.clear();
+    }
+
+    /// Decides what is delivered of what comes next. Nothing is being delivered at the moment.
+    fn decide(&mut self, to: &mut dyn Recipient) -> Result<(), Gone> {
+        while !self.gather(to) {
+            self.begin(to);
+            self.settle(to)?;
+        }
         Ok(())
     }
 
-    /// Decides whether an event is delivered.
-    fn decide(&mut self, event: Event<'static>, to: &mut dyn Recipient) -> Result<(), Gone> {
-        let because = self.because(&event);
-        match &event.kind {
+    /// Gathers a batch. `false` where it has to be delivered before anything is decided of what follows.
+    fn gather(&mut self, to: &mut dyn Recipient) -> bool {
+        if self.doubts == 0 && (self.most == BATCH || self.next.len() <= self.most) {
+            // Most recordings never come to more than this.
+            let batch = Vec::from(std::mem::take(&mut self.next));
+            batch.iter().enumerate().for_each(|(place, event)| self.live(place, event, None));
+            self.batch = Arc::new(batch);
+            return true;
+        }
+        let mut batch = Vec::with_capacity(self.next.len().min(self.most));
+        while batch.len() < self.most
+            && let Some(event) = self.next.pop_front()
+        {
+            let because = self.because(&event);
+            if let (true, Some(because)) = (creates(&event), because) {
+                if !batch.is_empty() || !self.decided.is_empty() {
+                    self.next.push_front(event);
+                    self.batch = Arc::new(batch);
+                    return false;
+                }
+                self.played.doubtful_processes += 1;
+                to.would_not_have_happened(event.time, event.process(), because);
+            }
+            self.live(batch.len(), &event, because);
+            self.played.doubtful += u64::from(because.is_some());
+            if because.is_some() && self.play.withhold {
+                self.played.withheld += 1;
+                self.decided.push((batch.len(), Undo::Withheld(Box::new(event))));
+                continue;
+            }
+            if because.is_some() {
+                self.decided.push((batch.len(), Undo::Doubt));
+            }
+            batch.push(event);
+        }
+        self.batch = Arc::new(batch);
+        true
+    }
+
+    /// Notes what an event says of the life of processes; `place` of the batch's events are before it.
+    fn live(&mut self, place: usize, event: &Event<'_>, because: Option<ProcessId>) {
+        let (process, life) = match &event.kind {
             EventKind::ProcessCreate(process)
             | EventKind::ProcessPresent(process)
             | EventKind::ProcessClone(process) => {
-                self.processes.insert(process.process, (process.first_thread, because));
-                if let Some(because) = because {
-                    self.begin(to);
-                    self.settle(to)?;
-                    self.played.doubtful_processes += 1;
-                    to.would_not_have_happened(process.process, because);
-                }
+                (process.process, Some(Life { first_thread: process.first_thread, because }))
             }
-            EventKind::ProcessExit(exit) => {
-                self.processes.remove(&exit.process);
-            }
-            _ => {}
-        }
-        if because.is_some() {
-            self.played.doubtful += 1;
-            if self.play.withhold {
-                self.played.withheld += 1;
-                return Ok(());
-            }
-        }
-        self.batch.push(event);
-        Ok(())
+            EventKind::ProcessExit(exit) => (exit.process, None),
+            _ => return,
+        };
+        let before = self.set(process, life);
+        self.decided.push((place, Undo::Life(process, before)));
+    }
+
+    /// Sets what is known of a process; answers what was.
+    fn set(&mut self, process: ProcessId, life: Option<Life>) -> Option<Life> {
+        let is_doubtful = |life: Option<Life>| usize::from(life.is_some_and(|life| life.because.is_some()));
+        let before = match life {
+            Some(life) => self.processes.insert(process, life),
+            None => self.processes.remove(&process),
+        };
+        self.doubts = self.doubts + is_doubtful(life) - is_doubtful(before);
+        before
     }
 
     /// Begins to deliver what is in the batch by now.
     fn begin(&mut self, to: &mut dyn Recipient) {
-        if !self.batch.is_empty() {
-            self.played.events += self.batch.len() as u64;
-            self.begun = Some(to.begin(&self.batch));
-        }
+        self.played.events += self.batch.len() as u64;
+        self.begun = if self.batch.is_empty() {
+            // Where all is withheld there is nobody to wait for.
+            self.decided.clear();
+            None
+        } else {
+            Some(to.begin(&self.batch))
+        };
     }
 
     /// Waits for the batch that was begun, and draws the conclusions.
@@ -179,17 +275,52 @@ impl Player {
         let Some(begun) = self.begun.take() else { return Ok(()) };
         let batch = std::mem::take(&mut self.batch);
         let reply = reply(begun, to)?;
+        let terminated = to.terminated();
+        if reply.events >= batch.len() && reply.refused.is_none() && terminated.is_empty() {
+            self.decided.clear();
+            self.most = (2 * self.most).min(BATCH);
+            return Ok(());
+        }
+        // Nobody else has it any more: all was handed over.
+        let mut told = Arc::unwrap_or_clone(batch);
+        let rest = told.split_off(reply.events.min(told.len()));
+        self.most = (2 * told.len()).clamp(LEAST, BATCH);
+        self.take_back(told.len(), rest);
         if let Some(refused) = reply.refused {
             self.played.refused += 1;
-            self.end((refused.process, refused.status), batch.last(), true, to)?;
+            self.end((refused.process, refused.status), told.last(), true, to)?;
         }
-        for termination in to.terminated() {
+        for termination in terminated {
             self.played.terminated += 1;
-            self.end((termination.process, termination.status), batch.last(), false, to)?;
+            self.end((termination.process, termination.status), told.last(), false, to)?;
         }
-        self.batch = batch;
-        self.batch.clear();
         Ok(())
+    }
+
+    /// Takes back what was decided behind the first `told` events of a batch. The `rest` of them comes next.
+    fn take_back(&mut self, told: usize, mut rest: Vec<Event<'static>>) {
+        self.played.events -= rest.len() as u64;
+        while let Some((place, undo)) = self.decided.pop_if(|(place, _)| *place >= told) {
+            // What came behind `place` of the batch's events comes before the others again.
+            while rest.len() > place - told
+                && let Some(event) = rest.pop()
+            {
+                self.next.push_front(event);
+            }
+            match undo {
+                Undo::Life(process, before) => drop(self.set(process, before)),
+                Undo::Doubt => self.played.doubtful -= 1,
+                Undo::Withheld(event) => {
+                    self.played.doubtful -= 1;
+                    self.played.withheld -= 1;
+                    self.next.push_front(*event);
+                }
+            }
+        }
+        while let Some(event) = rest.pop() {
+            self.next.push_front(event);
+        }
+        self.decided.clear();
     }
 
     /// A process that would have ended here: it was refused, or a driver has terminated it. What the recording has of it is
@@ -201,15 +332,14 @@ impl Player {
         refused: bool,
         to: &mut dyn Recipient,
     ) -> Result<(), Gone> {
-        let (Some((thread, ended)), Some(last)) = (self.processes.get_mut(&process), last) else {
-            return Ok(());
-        };
-        let thread = ClientId { process, thread: *thread };
-        if ended.replace(process).is_some() {
+        let (Some(&life), Some(last)) = (self.processes.get(&process), last) else { return Ok(()) };
+        if life.because.is_some() {
             return Ok(());
         }
+        self.set(process, Some(Life { because: Some(process), ..life }));
+        let thread = ClientId { process, thread: life.first_thread };
         if !self.play.withhold {
-            to.would_not_have_happened(process, process);
+            to.would_not_have_happened(last.time, process, process);
             return Ok(());
         }
         let event =
@@ -227,11 +357,7 @@ impl Player {
 
     /// The process that was ended, where an event would therefore not have happened.
     fn because(&self, event: &Event<'_>) -> Option<ProcessId> {
-        // Most recordings never come to that.
-        if self.played.refused + self.played.terminated == 0 {
-            return None;
-        }
-        let ended = |process: ProcessId| self.processes.get(&process).and_then(|(_, because)| *because);
+        let ended = |process: ProcessId| self.processes.get(&process).and_then(|life| life.because);
         match &event.kind {
             EventKind::ProcessPresent(_) => None,
             EventKind::ProcessCreate(Process { parent, .. })
@@ -258,6 +384,14 @@ impl Player {
     }
 }
 
+/// Whether something is told of a process for the first time.
+fn creates(event: &Event<'_>) -> bool {
+    matches!(
+        event.kind,
+        EventKind::ProcessCreate(_) | EventKind::ProcessPresent(_) | EventKind::ProcessClone(_)
+    )
+}
+
 /// Waits for a delivery to be done.
 fn reply(mut delivery: Delivery, to: &mut dyn Recipient) -> Result<Reply, Gone> {
     loop {
@@ -270,193 +404,4 @@ fn reply(mut delivery: Delivery, to: &mut dyn Recipient) -> Result<Reply, Gone> 
 }
 
 #[cfg(test)]
-mod tests {
-    use nt_abi::STATUS_ACCESS_DENIED;
-
-    use super::*;
-    use crate::{Refusal, Ticket};
-
-    /// Refuses one process, and writes down what it is told.
-    #[derive(Default)]
-    struct Bench {
-        refuses: u32,
-        batches: Vec<Vec<String>>,
-        marks: Vec<(u32, u32)>,
-    }
-
-    impl Recipient for Bench {
-        fn deliver(&mut self, batch: &[Event<'_>]) -> Delivery {
-            let name = |event: &Event<'_>| {
-                let kind = match event.kind {
-                    EventKind::ProcessCreate(_) => "create",
-                    EventKind::ProcessExit(_) => "exit",
-                    EventKind::ThreadCreate(_) => "thread",
-                    EventKind::ThreadExit(_) => "ends",
-                    _ => "other",
-                };
-                format!("{kind} {}", event.process())
-            };
-            self.batches.push(batch.iter().map(name).collect());
-            let refused = batch.iter().find_map(|event| {
-                let create =
-                    matches!(event.kind, EventKind::ProcessCreate(_)) && event.process().0 == self.refuses;
-                create.then(|| Refusal {
-                    process: event.process(),
-                    status: STATUS_ACCESS_DENIED,
-                    driver: None,
-                })
-            });
-            Delivery::Done(Reply { refused })
-        }
-
-        fn finished(&mut self, _: Duration) -> Option<(Ticket, Delivery)> {
-            None
-        }
-
-        fn would_not_have_happened(&mut self, process: ProcessId, because: ProcessId) {
-            self.marks.push((process.0, because.0));
-        }
-    }
-
-    fn client(process: u32) -> ClientId {
-        ClientId { process: ProcessId(process), thread: ThreadId(process + 1) }
-    }
-
-    fn create(process: u32, parent: u32) -> Event<'static> {
-        let kind = EventKind::ProcessCreate(Process {
-            process: ProcessId(process),
-            parent: ProcessId(parent),
-            first_thread: client(process).thread,
-            ..Process::default()
-        });
-        Event { time: Time(1), context: client(parent), kind, conditions: Conditions::default() }
-    }
-
-    fn exit(process: u32) -> Event<'static> {
-        let kind = EventKind::ProcessExit(ProcessExit { process: ProcessId(process), status: NTSTATUS(0) });
-        Event { time: Time(2), context: client(process), kind, conditions: Conditions::default() }
-    }
-
-    fn story() -> [Event<'static>; 7] {
-        [create(8, 4), create(12, 8), create(16, 12), exit(8), exit(12), create(12, 4), create(20, 12)]
-    }
-
-    fn played(withhold: bool) -> (Bench, Played) {
-        let mut bench = Bench { refuses: 8, ..Bench::default() };
-        let mut player = Player::new(Play { withhold, speed: None });
-        for event in story() {
-            player.play(event, &mut bench).unwrap();
-        }
-        player.flush(&mut bench).unwrap();
-        (bench, player.played())
-    }
-
-    #[test]
-    fn what_a_refused_process_and_its_descendants_did_would_not_have_happened() {
-        let (bench, played) = played(false);
-        assert_eq!(bench.marks, [(8, 8), (12, 8), (16, 8)], "the second 12 is another process");
-        assert_eq!(
-            bench.batches,
-            [
-                vec!["create 8"],
-                vec!["create 12"],
-                vec!["create 16"],
-                vec!["exit 8", "exit 12", "create 12"],
-                vec!["create 20"]
-            ]
-        );
-        let expected =
-            Played { events: 7, refused: 1, doubtful_processes: 2, doubtful: 4, ..Played::default() };
-        assert_eq!(played, expected);
-    }
-
-    /// Lets a batch that was begun wait until somebody waits for it; then it is told as [`Bench`] tells it.
-    #[derive(Default)]
-    struct Later {
-        bench: Bench,
-        begun: Option<Vec<Event<'static>>>,
-        /// Whether it is gone.
-        gone: bool,
-    }
-
-    impl Recipient for Later {
-        fn deliver(&mut self, batch: &[Event<'_>]) -> Delivery {
-            assert!(self.begun.is_none(), "one batch at a time");
-            self.bench.deliver(batch)
-        }
-
-        fn begin(&mut self, batch: &[Event<'_>]) -> Delivery {
-            let batch = batch.iter().map(|event| event.clone().into_owned()).collect();
-            assert!(self.begun.replace(batch).is_none(), "one batch at a time");
-            Delivery::Pending(Ticket(7))
-        }
-
-        fn done(&mut self, ticket: Ticket) -> Delivery {
-            assert_eq!(ticket, Ticket(7));
-            match self.begun.take() {
-                Some(_) if self.gone => Delivery::Gone,
-                Some(batch) => self.bench.deliver(&batch),
-                None => panic!("nothing was begun"),
-            }
-        }
-
-        fn finished(&mut self, _: Duration) -> Option<(Ticket, Delivery)> {
-            None
-        }
-
-        fn would_not_have_happened(&mut self, process: ProcessId, because: ProcessId) {
-            assert!(self.begun.is_none(), "what was told before stands before it");
-            self.bench.would_not_have_happened(process, because);
-        }
-    }
-
-    #[test]
-    fn what_is_gathered_while_a_batch_is_told_comes_to_the_same() {
-        for withhold in [false, true] {
-            let mut later = Later { bench: Bench { refuses: 8, ..Bench::default() }, ..Later::default() };
-            let (bench, expected) = played(withhold);
-            let mut player = Player::new(Play { withhold, speed: None });
-            for event in story() {
-                player.play(event, &mut later).unwrap();
-            }
-            player.flush(&mut later).unwrap();
-            assert_eq!(player.played(), expected);
-            assert_eq!((later.bench.batches, later.bench.marks), (bench.batches, bench.marks));
-        }
-    }
-
-    #[test]
-    fn each_event_is_told_or_counted_when_there_is_nobody_any_more() {
-        let mut later = Later { gone: true, ..Later::default() };
-        let mut player = Player::new(Play::default());
-        let mut taken = 0;
-        for event in story() {
-            taken += 1;
-            if player.play(event, &mut later).is_err() {
-                break;
-            }
-        }
-        let played = player.played();
-        assert_eq!((played.events, played.undelivered, taken), (1, 1, 2));
-    }
-
-    #[test]
-    fn r_veto_07_where_that_is_withheld_the_refused_process_ends_at_once() {
-        let (bench, played) = played(true);
-        assert_eq!(
-            bench.batches,
-            [vec!["create 8"], vec!["thread 8", "ends 8", "exit 8"], vec!["create 12"], vec!["create 20"]]
-        );
-        assert_eq!((played.doubtful, played.withheld, played.events), (4, 4, 6));
-    }
-
-    #[test]
-    fn a_recording_takes_the_time_it_took_or_a_part_of_it() {
-        let mut bench = Bench::default();
-        let mut player = Player::new(Play { withhold: false, speed: Some(100.0) });
-        let began = Instant::now();
-        player.play(Event { time: Time(0), ..create(8, 4) }, &mut bench).unwrap();
-        player.play(Event { time: Time(20_000_000), ..exit(8) }, &mut bench).unwrap();
-        assert!(began.elapsed() >= Duration::from_millis(20));
-    }
-}
+mod tests;
