@@ -131,11 +131,14 @@ impl Platform for Hosted {
         let seconds = i64::try_from(since_1970.as_secs()).unwrap_or(0) + NT_EPOCH_SECONDS;
         let system_time =
             seconds * HUNDRED_NANOSECONDS_PER_SECOND + i64::from(since_1970.subsec_nanos() / 100);
+        Now { system_time, monotonic: self.monotonic() }
+    }
+
+    fn monotonic(&self) -> u64 {
         let mut spec = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: `spec` is ours to write.
         unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut spec) };
-        let monotonic = u64::try_from(spec.tv_sec * 1_000_000_000 + spec.tv_nsec).unwrap_or(0);
-        Now { system_time, monotonic }
+        u64::try_from(spec.tv_sec * 1_000_000_000 + spec.tv_nsec).unwrap_or(0)
     }
 
     fn heavy_fence(&self) {

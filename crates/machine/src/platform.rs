@@ -98,6 +98,11 @@ pub trait Platform: Sync {
     /// Reads the clocks.
     fn now(&self) -> Now;
 
+    /// Reads the one that never goes back, where the other is not needed.
+    fn monotonic(&self) -> u64 {
+        self.now().monotonic
+    }
+
     /// The expensive half of an asymmetric fence: when it returns, every thread of the process has
     /// executed a full fence since it was called. The cheap half is [`light_fence`].
     fn heavy_fence(&self);

@@ -78,6 +78,14 @@ impl Bench {
         sink: &mut dyn FnMut(&Record<'_>),
     ) -> Result<(), Damage> {
         let mut rest: [&[u8]; RINGS] = std::array::from_fn(|lane| taken[lane].as_slice());
+        let mut told = taken.iter().enumerate().filter(|(_, bytes)| !bytes.is_empty());
+        if let (Some((lane, _)), None) = (told.next(), told.next()) {
+            // There is nothing to merge.
+            while let Some(record) = next(lane, &mut rest[lane], &sent[lane])? {
+                self.hand(&record, sink);
+            }
+            return Ok(());
+        }
         let mut heads: [Option<Record<'_>>; RINGS] = std::array::from_fn(|_| None);
         let mut damage = Ok(());
         for (lane, (head, rest)) in heads.iter_mut().zip(&mut rest).enumerate() {

@@ -46,7 +46,7 @@ fn a_driver_is_loaded_told_and_unloaded() {
     assert_eq!(load(&mut bench, "minimal"), DriverId(0));
     assert_eq!(
         deliver(&mut bench, &[create(40, "/bin/true"), image(40)]),
-        Delivery::Done(Done { events: 1, ..Done::default() })
+        Delivery::Done(Done { events: 2, ..Done::default() })
     );
     bench.finish().unwrap();
     assert_eq!(bench.status(), Status::Finished);

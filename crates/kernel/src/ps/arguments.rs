@@ -121,12 +121,13 @@ impl NameBuffer {
             self.string = string;
             return &raw mut self.string;
         }
-        self.units.clear();
+        let length = units_of(parts);
         if self.units.capacity() == 0 {
             self.units.reserve_exact(512);
         }
-        self.units.extend(parts.iter().flat_map(|part| part.encode_utf16()).take(MOST - 1));
-        self.units.push(0);
+        self.units.resize(length + 1, 0);
+        encode(parts, &mut self.units[..length]);
+        self.units[length] = 0;
         let bytes = u16::try_from(self.units.len() * 2).unwrap_or(u16::MAX - 1);
         self.string =
             UNICODE_STRING { Length: bytes - 2, MaximumLength: bytes, Buffer: self.units.as_mut_ptr() };
@@ -139,9 +140,10 @@ impl NameBuffer {
             self.edge = Edge::new();
         }
         let edge = self.edge.as_mut()?;
-        let units: Vec<u16> = parts.iter().flat_map(|part| part.encode_utf16()).take(MOST - 1).collect();
-        let bytes = u16::try_from(units.len() * 2).ok()?;
-        Some(UNICODE_STRING { Length: bytes, MaximumLength: bytes, Buffer: edge.put(&units) })
+        let length = units_of(parts);
+        let bytes = u16::try_from(length * 2).ok()?;
+        encode(parts, edge.take(length));
+        Some(UNICODE_STRING { Length: bytes, MaximumLength: bytes, Buffer: edge.end(length) })
     }
 
     /// Makes what was given unusable.
@@ -184,18 +186,15 @@ impl Edge {
         unsafe { self.start.as_ptr().add(Self::ROOM - units * 2).cast() }
     }
 
-    /// Writes units that end at the page, and answers where they begin.
-    fn put(&mut self, units: &[u16]) -> *mut u16 {
-        let to = self.end(units.len());
-        // SAFETY: as many units as there are from there to the page.
-        unsafe { to.copy_from_nonoverlapping(units.as_ptr(), units.len()) };
-        self.used = units.len();
-        to
+    /// The last `units` units before the page, to be written.
+    fn take(&mut self, units: usize) -> &mut [u16] {
+        self.used = units;
+        // SAFETY: as many units as there are from there to the page. Drivers that have pointers to them do not run.
+        unsafe { std::slice::from_raw_parts_mut(self.end(units), units) }
     }
 
     fn poison(&mut self) {
-        // SAFETY: what `put` has written.
-        unsafe { std::slice::from_raw_parts_mut(self.end(self.used), self.used) }.fill(POISON);
+        self.take(self.used).fill(POISON);
     }
 }
 
@@ -203,6 +202,30 @@ impl Drop for Edge {
     fn drop(&mut self) {
         // SAFETY: what `new` has mapped; strings into it die with their call. That it cannot be unmapped harms nobody.
         let _ = unsafe { machine::platform().unmap_pages(self.start, Self::WHOLE) };
+    }
+}
+
+/// How many 16-bit units the parts have together, as far as a counted string can have them.
+fn units_of(parts: &[&str]) -> usize {
+    let units = |part: &&str| if part.is_ascii() { part.len() } else { part.encode_utf16().count() };
+    parts.iter().map(units).sum::<usize>().min(MOST - 1)
+}
+
+/// Writes the units of the parts, as many as there is room for.
+fn encode(parts: &[&str], mut room: &mut [u16]) {
+    for part in parts {
+        let mut written = 0;
+        if part.is_ascii() {
+            // Most names are, and this is many units at a time.
+            written = part.len().min(room.len());
+            room.iter_mut().zip(part.bytes()).for_each(|(unit, byte)| *unit = byte.into());
+        } else {
+            for (unit, encoded) in room.iter_mut().zip(part.encode_utf16()) {
+                *unit = encoded;
+                written += 1;
+            }
+        }
+        room = &mut room[written..];
     }
 }
 
