@@ -59,6 +59,8 @@ pub struct LiveBench<'a> {
     late: bool,
     /// The moment of the record that was handed over last.
     handed: Time,
+    /// How many events of the batch that was begun last were among them.
+    told: usize,
     /// The moment of what was delivered last, where a recording says what time it is.
     now: Option<Time>,
     /// Where events are recorded, until that fails.
@@ -89,6 +91,7 @@ impl<'a> LiveBench<'a> {
             fetched: false,
             late: false,
             handed: Time::default(),
+            told: 0,
             now,
             recording: None,
             recording_error: None,
@@ -152,12 +155,15 @@ impl<'a> LiveBench<'a> {
 
     fn hand_over(&mut self, which: impl FnOnce(&mut Bench, &mut dyn FnMut(&Record<'_>))) {
         self.late = false;
-        let (error, terminated, handed) = (&mut self.error, &mut self.terminated, &mut self.handed);
+        let (error, terminated) = (&mut self.error, &mut self.terminated);
+        let (handed, told) = (&mut self.handed, &mut self.told);
         let (bench, sink) = self.parts.get();
         which(bench, &mut |record| {
             *handed = record.time;
-            if let Body::Termination { process, status, .. } = record.body {
-                terminated.push(Termination { process, status });
+            match record.body {
+                Body::Event(_) => *told += 1,
+                Body::Termination { process, status, .. } => terminated.push(Termination { process, status }),
+                _ => {}
             }
             if let Err(failed) = sink.record(record) {
                 error.get_or_insert(failed);
@@ -244,6 +250,7 @@ impl Recipient for LiveBench<'_> {
         self.note(batch);
         let begun = self.parts.bench().begin_delivery(batch);
         self.hand_over_late();
+        self.told = 0;
         match begun {
             host::Delivery::Pending(ticket) => Delivery::Pending(Ticket(ticket.0)),
             delivery => self.told(delivery),
@@ -261,6 +268,10 @@ impl Recipient for LiveBench<'_> {
             }
             delivery => self.told(delivery),
         }
+    }
+
+    fn told(&mut self) -> usize {
+        self.told
     }
 
     fn finished(&mut self, wait: Duration) -> Option<(Ticket, Delivery)> {

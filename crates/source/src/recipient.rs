@@ -77,6 +77,11 @@ pub trait Recipient {
         }
     }
 
+    /// How many events of the batch that was begun last were told before there was nobody any more.
+    fn told(&mut self) -> usize {
+        0
+    }
+
     /// Waits up to `wait` for any pending batch to be done.
     fn finished(&mut self, wait: Duration) -> Option<(Ticket, Delivery)>;
 

@@ -274,7 +274,15 @@ impl Player {
     fn settle(&mut self, to: &mut dyn Recipient) -> Result<(), Gone> {
         let Some(begun) = self.begun.take() else { return Ok(()) };
         let batch = std::mem::take(&mut self.batch);
-        let reply = reply(begun, to)?;
+        let reply = match reply(begun, to) {
+            Ok(reply) => reply,
+            Err(gone) => {
+                let untold = (batch.len() - to.told().min(batch.len())) as u64;
+                self.played.events -= untold;
+                self.played.undelivered += untold;
+                return Err(gone);
+            }
+        };
         let terminated = to.terminated();
         if reply.events >= batch.len() && reply.refused.is_none() && terminated.is_empty() {
             self.decided.clear();
