@@ -129,6 +129,7 @@ fn everything(options: &Options, records: &Records) -> Everything {
             all.by_machine.entry(accepted.machine).or_default().extend_from_slice(accepted.events);
             all.accepted.push((accepted.number, accepted.events.to_vec()));
         }
+        Step::Passed(_) => unreachable!("there are no events among records"),
         Step::Rejected(rejection) => all.rejected.push(rejection.number),
     };
     for (number, record) in (1..).zip(records.clone()) {
