@@ -1,8 +1,7 @@
 //! Many machines in one recording, told apart.
 
-use std::collections::HashMap;
-
 use event::{Event, EventKind, ProcessId, Time};
+use foldhash::{HashMap, HashMapExt};
 use telemetry::{Reason, Rejected};
 
 use super::account::{Account, Cause};
@@ -89,6 +88,8 @@ pub struct Normaliser {
     account: Account,
     machines: Vec<Machine>,
     by_name: HashMap<String, usize>,
+    /// The name that was looked up last: most come many times in a row.
+    last: Option<(String, usize)>,
     waiting: usize,
     seen: Seen,
 }
@@ -101,6 +102,7 @@ impl Normaliser {
             account: Account::default(),
             machines: Vec::new(),
             by_name: HashMap::new(),
+            last: None,
             waiting: 0,
             seen: Seen::default(),
         }
@@ -262,6 +264,17 @@ impl Normaliser {
 
     /// The machine of that name, whatever its case.
     fn machine(&mut self, name: &str) -> Option<usize> {
+        if let Some((last, index)) = &self.last
+            && last == name
+        {
+            return Some(*index);
+        }
+        let index = self.look_up(name)?;
+        self.last = Some((name.to_owned(), index));
+        Some(index)
+    }
+
+    fn look_up(&mut self, name: &str) -> Option<usize> {
         if let Some(index) = self.by_name.get(name) {
             return Some(*index);
         }
