@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::Unique;
+
 /// A field that some record is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Field {
@@ -131,11 +133,9 @@ impl<'a> Fields<'a> {
         u32::try_from(number).ok().or_else(|| i32::try_from(number).ok().map(i32::cast_unsigned))
     }
 
-    /// A field as a GUID in the one form in which two of the same are equal. One of zeroes stands for none.
-    pub(crate) fn guid(&self, field: Field) -> Option<String> {
-        let text = self.text(field)?;
-        let guid = text.trim().trim_start_matches('{').trim_end_matches('}').to_ascii_lowercase();
-        guid.bytes().any(|byte| !matches!(byte, b'0' | b'-')).then_some(guid)
+    /// A field as a GUID. One of zeroes stands for none.
+    pub(crate) fn guid(&self, field: Field) -> Option<Unique> {
+        Unique::guid(&self.text(field)?)
     }
 
     /// A field as a moment.
@@ -186,20 +186,6 @@ mod tests {
         assert_eq!(status("0xc0000005"), Some(0xC000_0005));
         assert_eq!(status("-1073741819"), Some(0xC000_0005));
         assert_eq!(status("-2147483649"), None);
-    }
-
-    #[test]
-    fn a_guid_has_one_form_and_zeroes_are_none() {
-        let guid = |text| of(Field::ProcessGuid, text).guid(Field::ProcessGuid);
-        assert_eq!(
-            guid("{19DE6D3B-1972-64DC-0F0C-000000000C00}").unwrap(),
-            "19de6d3b-1972-64dc-0f0c-000000000c00"
-        );
-        assert_eq!(
-            guid("19de6d3b-1972-64dc-0f0c-000000000c00"),
-            guid("{19DE6D3B-1972-64DC-0F0C-000000000C00}")
-        );
-        assert_eq!(guid("{00000000-0000-0000-0000-000000000000}"), None);
     }
 
     #[test]

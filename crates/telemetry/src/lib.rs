@@ -31,6 +31,7 @@ mod security;
 mod supersede;
 mod sysmon;
 mod time;
+mod unique;
 mod utf16;
 
 pub use container::{Bytes, Part};
@@ -42,6 +43,7 @@ pub use record::{
     Told, What,
 };
 pub use time::parse as moment;
+pub use unique::Unique;
 
 /// What a file holds, one record after the other, in the order of the file: each is accepted or rejected, and none is left
 /// out, so that what was accepted and what was rejected is what was read.

@@ -93,8 +93,10 @@ fn by_channel(name: &str) -> Option<Log> {
 fn has_word(name: &str, word: &str) -> bool {
     let (name, word) = (name.as_bytes(), word.as_bytes());
     let apart = |at: usize| name.get(at).is_none_or(|byte| !byte.is_ascii_alphanumeric());
+    let first = word.first().copied();
     name.windows(word.len()).enumerate().any(|(at, part)| {
-        part.eq_ignore_ascii_case(word) && (at == 0 || apart(at - 1)) && apart(at + word.len())
+        let begins = part.first().map(u8::to_ascii_lowercase) == first;
+        begins && part.eq_ignore_ascii_case(word) && (at == 0 || apart(at - 1)) && apart(at + word.len())
     })
 }
 

@@ -4,6 +4,8 @@ use std::fmt;
 
 use event::Time;
 
+use crate::Unique;
+
 /// A record that tells something which drivers are told of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
@@ -61,9 +63,8 @@ pub enum What {
 pub struct Subject {
     /// Its id.
     pub process: Option<u32>,
-    /// What tells it from others with the same id: Sysmon's ProcessGuid, in lower case and without braces; Procmon's index
-    /// of the process.
-    pub unique: Option<String>,
+    /// What tells it from others with the same id.
+    pub unique: Option<Unique>,
     /// Its main image, as a DOS or NT path.
     pub image: Option<String>,
 }

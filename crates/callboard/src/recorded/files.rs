@@ -97,7 +97,7 @@ fn begins((part, format): &(Part, Format)) -> Option<Time> {
     let feed = Feed::open(&part.aside(), *format).ok()?;
     feed.take(BEGINNING).find_map(|fed| match fed {
         Fed::Told(told) => told.time,
-        Fed::Event { event, .. } => Some(event.time),
+        Fed::Events { events, .. } => events.first().map(|event| event.time),
         Fed::Rejected(_) | Fed::Idle => None,
     })
 }

@@ -42,10 +42,11 @@ impl<'a> Reading<'a> {
         Self { files, bytes: bytes.filter(|_| known), records: 0, bar: None, since: Instant::now() }
     }
 
-    /// A record was read.
-    pub(super) fn one(&mut self) {
-        self.records += 1;
-        if !self.records.is_multiple_of(STRIDE) {
+    /// More records were read.
+    pub(super) fn more(&mut self, records: usize) {
+        let before = self.records;
+        self.records += records as u64;
+        if self.records / STRIDE == before / STRIDE {
             return;
         }
         if self.bar.is_none() && is_worth_it(self.since) {

@@ -44,19 +44,19 @@ pub(super) fn read(
     while let Some(batches) = begun.pop_front() {
         for batch in batches {
             for fed in batch? {
+                progress.more(fed.records());
                 let step = &mut |step: Step<'_>| telling.tell(Some(step));
                 match fed {
                     Fed::Told(told) => normaliser.take(file, Ok(told), step),
                     Fed::Rejected(rejected) => normaliser.take(file, Err(rejected), step),
-                    Fed::Event { number, machine, event } => {
-                        normaliser.pass(file, number, &machine, event, step);
+                    Fed::Events { first, machine, events } => {
+                        normaliser.pass(file, first, &machine, events, step);
                     }
                     Fed::Idle => {
                         normaliser.idle(step);
                         telling.tell(None);
                     }
                 }
-                progress.one();
             }
             telling.failure.take().map_or(Ok(()), Err)?;
         }
@@ -99,17 +99,20 @@ fn begin((part, format): &(Part, Format)) -> Receiver<Result<Vec<Fed>, Failure>>
             // Where nobody listens any more there is nothing to do about it.
             Err(error) => return drop(sender.send(Err(Failure::new(exit::USAGE, error)))),
         };
+        let mut room = 1;
         loop {
-            let mut batch = Vec::with_capacity(BATCH);
-            while batch.len() < BATCH
+            let (mut batch, mut records) = (Vec::with_capacity(room), 0);
+            while records < BATCH
                 && let Some(fed) = feed.next()
             {
-                let pauses = fed == Fed::Idle;
+                let pauses = matches!(fed, Fed::Idle);
+                records += fed.records();
                 batch.push(fed);
                 if pauses {
                     break;
                 }
             }
+            room = batch.len();
             if batch.is_empty() || sender.send(Ok(batch)).is_err() {
                 return;
             }

@@ -6,7 +6,6 @@
 //!                              └─▶ lane of machine 2 ──▶ whoever is free first
 //! ```
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -25,6 +24,9 @@ use crate::Failure;
 
 /// How many events wait for their lanes together, however many machines there are.
 const PENDING: usize = 64 * CHUNK;
+
+/// So many events that came together go on together.
+const MANY: usize = CHUNK / 4;
 
 /// How often somebody who looks sees how far it is.
 const LOOK: Duration = Duration::from_millis(100);
@@ -68,7 +70,7 @@ pub(super) fn play<A: Audience>(
         }
         // Whatever happens, whoever listens is told that it is over.
         let closing = Closing(&stage);
-        let mut distribution = Distribution { stage: &stage, machines: HashMap::new(), pending: 0 };
+        let mut distribution = Distribution { stage: &stage, machines: Vec::new(), pending: 0 };
         let account = reading::read(files, options, at_once, &mut |step| distribution.step(step))?;
         distribution.flush()?;
         drop(closing);
@@ -197,42 +199,66 @@ impl Drop for Closing<'_> {
 /// Events on their way to the lanes.
 struct Distribution<'a> {
     stage: &'a Stage,
-    /// By the normaliser's numbers.
-    machines: HashMap<usize, (Arc<Lane>, Vec<Event<'static>>)>,
+    /// By the normaliser's numbers; of some it tells nothing.
+    machines: Vec<Option<Waiting>>,
     pending: usize,
+}
+
+/// Events of a machine that wait until there are enough to go on.
+struct Waiting {
+    lane: Arc<Lane>,
+    events: Vec<Event<'static>>,
 }
 
 impl Distribution<'_> {
     fn step(&mut self, step: Option<Step<'_>>) -> Result<(), Failure> {
-        let accepted = match step {
-            Some(Step::Accepted(accepted)) => accepted,
-            Some(Step::Rejected(_)) => return Ok(()),
+        match step {
+            Some(Step::Accepted(accepted)) => {
+                let told = accepted.events.drain(..).map(|told| told.event);
+                self.add(accepted.machine, accepted.name, told)
+            }
+            Some(Step::Passed(passed)) if passed.events.len() < MANY => {
+                self.add(passed.machine, passed.name, passed.events.into_iter())
+            }
+            Some(Step::Passed(passed)) => {
+                // They go on as they are, and are not moved.
+                let waiting = machine(&mut self.machines, self.stage, passed.machine, passed.name);
+                self.pending -= waiting.events.len();
+                waiting.push(self.stage)?;
+                waiting.lane.push(passed.events, &self.stage.store).map_err(|error| temporary(&error))?;
+                self.look()
+            }
+            Some(Step::Rejected(_)) => Ok(()),
             None => {
                 self.flush()?;
-                self.machines.values().for_each(|(lane, _)| lane.quiet());
-                return Ok(());
+                self.machines.iter().flatten().for_each(|waiting| waiting.lane.quiet());
+                Ok(())
             }
-        };
-        let (lane, pending) = self
-            .machines
-            .entry(accepted.machine)
-            .or_insert_with(|| (self.stage.enter(accepted.name), Vec::with_capacity(CHUNK)));
-        self.pending += accepted.events.len();
-        pending.extend(accepted.events.drain(..).map(|told| told.event));
-        if pending.len() >= CHUNK {
-            self.pending -= pending.len();
-            lane.push(std::mem::take(pending), &self.stage.store).map_err(|error| temporary(&error))?;
+        }
+    }
+
+    fn add(
+        &mut self,
+        place: usize,
+        name: &str,
+        events: impl ExactSizeIterator<Item = Event<'static>>,
+    ) -> Result<(), Failure> {
+        let waiting = machine(&mut self.machines, self.stage, place, name);
+        self.pending += events.len();
+        if waiting.events.capacity() == 0 {
+            waiting.events.reserve(CHUNK + MANY);
+        }
+        waiting.events.extend(events);
+        if waiting.events.len() >= CHUNK {
+            self.pending -= waiting.events.len();
+            waiting.push(self.stage)?;
         }
         if self.pending > PENDING { self.flush() } else { self.look() }
     }
 
     /// Hands on what waits.
     fn flush(&mut self) -> Result<(), Failure> {
-        let mut machines: Vec<_> =
-            self.machines.values_mut().filter(|(_, events)| !events.is_empty()).collect();
-        for (lane, pending) in &mut machines {
-            lane.push(std::mem::take(pending), &self.stage.store).map_err(|error| temporary(&error))?;
-        }
+        self.machines.iter_mut().flatten().try_for_each(|waiting| waiting.push(self.stage))?;
         self.pending = 0;
         self.look()
     }
@@ -243,6 +269,29 @@ impl Distribution<'_> {
             return Err(Failure::new(exit::FAILED, "nobody listens any more"));
         }
         Ok(())
+    }
+}
+
+/// What waits of a machine, which enters the stage where it is new.
+fn machine<'a>(
+    machines: &'a mut Vec<Option<Waiting>>,
+    stage: &Stage,
+    place: usize,
+    name: &str,
+) -> &'a mut Waiting {
+    if machines.len() <= place {
+        machines.resize_with(place + 1, || None);
+    }
+    machines[place].get_or_insert_with(|| Waiting { lane: stage.enter(name), events: Vec::new() })
+}
+
+impl Waiting {
+    fn push(&mut self, stage: &Stage) -> Result<(), Failure> {
+        if self.events.is_empty() {
+            return Ok(());
+        }
+        let events = std::mem::take(&mut self.events);
+        self.lane.push(events, &stage.store).map_err(|error| temporary(&error))
     }
 }
 

@@ -7,6 +7,10 @@ use event::Name;
 
 /// What every volume of a disk is called, but for its number.
 const VOLUME: &str = r"\Device\HarddiskVolume";
+/// What a drive of floppy disks is called, but for its number.
+const FLOPPY: &str = r"\Device\Floppy";
+/// How long the name of a device is, or longer, unless another was said.
+const DEVICE_LENGTH: usize = VOLUME.len() + 2;
 /// Where remote files are.
 const REMOTE: &str = r"\Device\Mup";
 
@@ -58,7 +62,7 @@ impl Drives {
     /// what stands there is no path. No letter of it changes its case (R-FN-07).
     pub(super) fn name(&self, path: &str) -> Option<Name<'static>> {
         let path = path.trim();
-        if path.is_empty() || path == "-" || path.starts_with('<') {
+        if !is_path(path) {
             return None;
         }
         // Sysmon for Linux.
@@ -70,17 +74,11 @@ impl Drives {
             .find_map(|prefix| path.strip_prefix(prefix))
             .unwrap_or(path);
         if let Some((letter, rest)) = split(path) {
-            return Some(Name {
-                nt: (self.device(letter) + rest).into(),
-                host: Some(path.to_owned().into()),
-            });
+            return Some(Name { nt: self.on(letter, rest).into(), host: Some(path.to_owned().into()) });
         }
         if let Some(rest) = after(path, r"\SystemRoot") {
             let host = format!(r"C:\Windows{rest}");
-            return Some(Name {
-                nt: format!(r"{}\Windows{rest}", self.device('C')).into(),
-                host: Some(host.into()),
-            });
+            return Some(Name { nt: self.on('C', &host[2..]).into(), host: Some(host.into()) });
         }
         // After the prefix `\\?\` a remote path begins with `UNC`.
         let remote = path.strip_prefix(r"\\").or_else(|| path.strip_prefix(r"UNC\"));
@@ -94,23 +92,51 @@ impl Drives {
         Some(Name { nt: path.to_owned().into(), host })
     }
 
-    fn device(&self, letter: char) -> String {
+    /// The same of a path that is given away: where it is the DOS path, it is kept as that.
+    pub(super) fn name_of(&self, path: String) -> Option<Name<'static>> {
+        if path.ends_with(char::is_whitespace) {
+            return self.name(&path);
+        }
+        match split(&path) {
+            Some((letter, rest)) => Some(Name { nt: self.on(letter, rest).into(), host: Some(path.into()) }),
+            None => self.name(&path),
+        }
+    }
+
+    /// A path on a drive, as a path on its device.
+    fn on(&self, letter: char, rest: &str) -> String {
+        let mut path = String::with_capacity(DEVICE_LENGTH + rest.len());
+        self.device(letter, &mut path);
+        path + rest
+    }
+
+    /// Adds the device of a drive.
+    fn device(&self, letter: char, to: &mut String) {
         let letter = letter.to_ascii_uppercase();
         if let Some(said) = self.0.iter().rfind(|drive| drive.letter == letter) {
-            return said.device.clone();
+            return to.push_str(&said.device);
         }
-        match letter {
-            'A' | 'B' => format!(r"\Device\Floppy{}", u32::from(letter) - u32::from('A')),
-            _ => format!("{VOLUME}{}", u32::from(letter) - u32::from('B')),
+        let (kind, first) = if matches!(letter, 'A' | 'B') { (FLOPPY, 'A') } else { (VOLUME, 'B') };
+        let number = u8::try_from(u32::from(letter) - u32::from(first)).unwrap_or(0);
+        to.push_str(kind);
+        if number >= 10 {
+            to.push(char::from(b'0' + number / 10));
         }
+        to.push(char::from(b'0' + number % 10));
     }
 
     /// The drive that a path in device form is on: one that was said, or C:. What the others are on the machine of the
     /// recording, nobody has said.
     fn letter_of<'a>(&self, path: &'a str) -> Option<(char, &'a str)> {
         let said = self.0.iter().rev().find_map(|drive| Some((drive.letter, after(path, &drive.device)?)));
-        said.or_else(|| Some(('C', after(path, &self.device('C'))?)))
+        said.or_else(|| Some(('C', after(path, &self.on('C', ""))?)))
     }
+}
+
+/// Whether what stands in the place of a path is one.
+pub(super) fn is_path(text: &str) -> bool {
+    let text = text.trim();
+    !(text.is_empty() || text == "-" || text.starts_with('<'))
 }
 
 /// A DOS path as its drive and the rest: `C:\x` is `C` and `\x`.
@@ -150,12 +176,24 @@ mod tests {
         }
         assert_eq!(nt(&drives, r"d:\X.exe"), r"\Device\HarddiskVolume2\X.exe");
         assert_eq!(nt(&drives, r"A:\X.exe"), r"\Device\Floppy0\X.exe");
+        assert_eq!(nt(&drives, r"Z:\X.exe"), r"\Device\HarddiskVolume24\X.exe");
         assert_eq!(nt(&drives, r"\\server\share\x.exe"), r"\Device\Mup\server\share\x.exe");
         assert_eq!(nt(&drives, r"\\?\UNC\server\share\x.exe"), r"\Device\Mup\server\share\x.exe");
         assert_eq!(nt(&drives, r"\Device\HarddiskVolume4\x.exe"), r"\Device\HarddiskVolume4\x.exe");
         assert_eq!(drives.name(r"\Device\HarddiskVolume4\x.exe").unwrap().host, None);
         assert_eq!(nt(&drives, "System"), "System");
         assert_eq!(nt(&drives, "/usr/bin/ls"), r"\Device\HarddiskVolume1\usr\bin\ls");
+    }
+
+    #[test]
+    fn a_path_that_is_given_away_has_the_same_name() {
+        let drives: Drives = [r"X:=\Device\Vera".parse().unwrap()].into_iter().collect();
+        for path in
+            [r"C:\a", r"x:\a ", r"x:\", " C:\\a", r"C:a", r"\??\C:\a", "/a", "-", "<x>", "", " ", "é:\\"]
+        {
+            assert_eq!(drives.name_of(path.to_owned()), drives.name(path), "{path:?}");
+            assert_eq!(is_path(path), drives.name(path).is_some(), "{path:?}");
+        }
     }
 
     #[test]

@@ -4,9 +4,8 @@
 //! the image beside it are right: a ProcessGuid that was seen with another image says nothing, nor does one whose process
 //! exited long before.
 
-use std::collections::HashMap;
-
-use telemetry::{Subject, What};
+use foldhash::HashMap;
+use telemetry::{Subject, Unique, What};
 
 /// How many processes are known, twice at most.
 const KNOWN: usize = 8192;
@@ -14,8 +13,8 @@ const KNOWN: usize = 8192;
 /// By which image each process was seen first: those of late, and those of before.
 #[derive(Debug, Default)]
 pub(super) struct Identities {
-    late: HashMap<String, String>,
-    before: HashMap<String, String>,
+    late: HashMap<Unique, String>,
+    before: HashMap<Unique, String>,
 }
 
 impl Identities {
@@ -41,19 +40,19 @@ impl Identities {
         false
     }
 
-    fn learn(&mut self, unique: &str, name: String) {
+    fn learn(&mut self, unique: &Unique, name: String) {
         if self.late.len() >= KNOWN {
             self.before = std::mem::take(&mut self.late);
         }
-        self.late.insert(unique.to_owned(), name);
+        self.late.insert(unique.clone(), name);
     }
 
-    fn is_of_another(&mut self, unique: &str, image: &str) -> bool {
+    fn is_of_another(&mut self, unique: &Unique, image: &str) -> bool {
+        if let Some(first) = self.late.get(unique) {
+            return !is_named(image, first) && image.contains('\\');
+        }
         // Only a path says which image it is: `System` and `<unknown process>` do not.
         let Some((_, name)) = image.rsplit_once('\\') else { return false };
-        if let Some(first) = self.late.get(unique) {
-            return !first.eq_ignore_ascii_case(name);
-        }
         let first = self.before.remove(unique).unwrap_or_else(|| name.to_owned());
         let other = !first.eq_ignore_ascii_case(name);
         self.learn(unique, first);
@@ -61,8 +60,15 @@ impl Identities {
     }
 }
 
+/// Whether the last component of a path is a name, in whatever case.
+fn is_named(path: &str, name: &str) -> bool {
+    let (path, name) = (path.as_bytes(), name.as_bytes());
+    let parts = path.len().checked_sub(name.len()).and_then(|at| path.split_at_checked(at));
+    parts.is_some_and(|(folder, last)| folder.ends_with(b"\\") && last.eq_ignore_ascii_case(name))
+}
+
 /// Takes from a record what names a process that it cannot be of. Answers whether it did.
-pub(super) fn strip(what: &mut What, is_wrong: impl Fn(&str) -> bool) -> bool {
+pub(super) fn strip(what: &mut What, is_wrong: impl Fn(&Unique) -> bool) -> bool {
     if let Some(subject) = subject_mut(what)
         && let Subject { process: Some(_), unique: Some(unique), .. } = subject
         && is_wrong(unique)
@@ -74,7 +80,7 @@ pub(super) fn strip(what: &mut What, is_wrong: impl Fn(&str) -> bool) -> bool {
 }
 
 /// Gives a record what names the process that it is of, where that is found by its id.
-pub(super) fn correct(what: &mut What, find: impl Fn(u32) -> Option<String>) {
+pub(super) fn correct(what: &mut What, find: impl Fn(u32) -> Option<Unique>) {
     if let Some(subject) = subject_mut(what)
         && let Subject { process: Some(id), unique: None, .. } = *subject
     {

@@ -5,7 +5,7 @@
 //!                                  many machines  │          Processes   who lives, who has exited
 //!                                  told apart     │          Drives      NT names
 //!                                                 ▼
-//!                        Step: Accepted (events) | Rejected (cause)      Account: accepted + rejected = read
+//!                        Step: Accepted, Passed (events) | Rejected      Account: accepted + rejected = read
 //!                                                 │
 //!                                                 ▼
 //!                                               Player ──Event batch──▶ Recipient (a bench)
@@ -39,7 +39,7 @@ mod window;
 
 pub use account::{Absent, Account, Cause, Rejections, Synthesis};
 pub use drives::{Drive, Drives, NotADrive};
-pub use normaliser::{Accepted, Normaliser, Rejection, Step, Told};
+pub use normaliser::{Accepted, Normaliser, Passed, Rejection, Step, Told};
 pub use options::{Options, Strictness, Which};
 pub use player::{Gone, Play, Played, Player};
 

@@ -1,8 +1,7 @@
 //! Many machines in one recording, told apart.
 
-use std::collections::HashMap;
-
 use event::{Event, EventKind, ProcessId, Time};
+use foldhash::{HashMap, HashMapExt};
 use telemetry::{Reason, Rejected};
 
 use super::account::{Account, Cause};
@@ -40,6 +39,21 @@ pub struct Accepted<'a> {
     pub events: &'a mut Vec<Told>,
 }
 
+/// Events that were told before, of one machine: they are told again.
+#[derive(Debug)]
+pub struct Passed<'a> {
+    /// The machine, as in [`Accepted`].
+    pub machine: usize,
+    /// Its name.
+    pub name: &'a str,
+    /// The file, by its place in the order of files.
+    pub file: usize,
+    /// Which record of that the first is; the others follow it.
+    pub first: u64,
+    /// What happened.
+    pub events: Vec<Event<'static>>,
+}
+
 /// A record that is not told.
 #[derive(Clone, Copy, Debug)]
 pub struct Rejection<'a> {
@@ -58,6 +72,8 @@ pub struct Rejection<'a> {
 pub enum Step<'a> {
     /// It is told.
     Accepted(Accepted<'a>),
+    /// It is one of those that are told as they are.
+    Passed(Passed<'a>),
     /// It is not.
     Rejected(Rejection<'a>),
 }
@@ -72,10 +88,10 @@ pub struct Normaliser {
     account: Account,
     machines: Vec<Machine>,
     by_name: HashMap<String, usize>,
+    /// The name that was looked up last: most come many times in a row.
+    last: Option<(String, usize)>,
     waiting: usize,
     seen: Seen,
-    /// Room for an event that is passed on.
-    passing: Vec<Told>,
 }
 
 impl Normaliser {
@@ -86,9 +102,9 @@ impl Normaliser {
             account: Account::default(),
             machines: Vec::new(),
             by_name: HashMap::new(),
+            last: None,
             waiting: 0,
             seen: Seen::default(),
-            passing: Vec::new(),
         }
     }
 
@@ -142,34 +158,54 @@ impl Normaliser {
         self.waiting = (self.waiting + machine.window.len()).saturating_sub(before);
     }
 
-    /// Takes the next event of a file that holds events as they were told, of the machine `name`: it is told again.
+    /// Takes the next events of a file that holds events as they were told, of the machine `name`, of which the `first` is
+    /// that record of the file: they are told again.
     pub fn pass(
         &mut self,
         file: usize,
-        number: u64,
+        first: u64,
         name: &str,
-        event: Event<'static>,
+        events: Vec<Event<'static>>,
         out: &mut dyn FnMut(Step<'_>),
     ) {
-        self.account.read += 1;
-        let system = [ProcessId::IDLE, ProcessId::SYSTEM].contains(&event.process());
-        if system && matches!(event.kind, EventKind::ProcessCreate(_) | EventKind::ProcessExit(_)) {
-            let detail = format!("process {} is there as long as the machine", event.process());
-            return self.reject(file, number, Cause::SystemProcess, &detail, out);
+        self.account.read += events.len() as u64;
+        // Nearly always they go on as they came, and none of them is moved.
+        if events.iter().all(|event| refused(event).is_none()) {
+            return self.pass_all(file, first, name, events, out);
         }
-        if event.time.0 < 0 {
-            return self.reject(file, number, Cause::Read(Reason::Malformed), "a time before 1601", out);
+        let (mut next, mut passing) = (first, Vec::new());
+        for event in events {
+            let Some((cause, detail)) = refused(&event) else {
+                passing.push(event);
+                continue;
+            };
+            let number = next + passing.len() as u64;
+            self.pass_all(file, next, name, std::mem::take(&mut passing), out);
+            self.reject(file, number, cause, &detail, out);
+            next = number + 1;
+        }
+        self.pass_all(file, next, name, passing, out);
+    }
+
+    fn pass_all(
+        &mut self,
+        file: usize,
+        first: u64,
+        name: &str,
+        events: Vec<Event<'static>>,
+        out: &mut dyn FnMut(Step<'_>),
+    ) {
+        if events.is_empty() {
+            return;
         }
         match self.wanted(name) {
             Ok(machine) => {
-                self.account.accepted += 1;
-                let mut events = std::mem::take(&mut self.passing);
-                events.push(Told { event, recorded: true });
-                out(Step::Accepted(Accepted { machine, name, file, number, events: &mut events }));
-                events.clear();
-                self.passing = events;
+                self.account.accepted += events.len() as u64;
+                out(Step::Passed(Passed { machine, name, file, first, events }));
             }
-            Err(cause) => self.reject(file, number, cause, name, out),
+            Err(cause) => {
+                (first..).zip(&events).for_each(|(number, _)| self.reject(file, number, cause, name, out));
+            }
         }
     }
 
@@ -228,6 +264,17 @@ impl Normaliser {
 
     /// The machine of that name, whatever its case.
     fn machine(&mut self, name: &str) -> Option<usize> {
+        if let Some((last, index)) = &self.last
+            && last == name
+        {
+            return Some(*index);
+        }
+        let index = self.look_up(name)?;
+        self.last = Some((name.to_owned(), index));
+        Some(index)
+    }
+
+    fn look_up(&mut self, name: &str) -> Option<usize> {
         if let Some(index) = self.by_name.get(name) {
             return Some(*index);
         }
@@ -245,4 +292,14 @@ impl Normaliser {
         }
         Some(index)
     }
+}
+
+/// Why an event that was told before is not told again.
+fn refused(event: &Event<'_>) -> Option<(Cause, String)> {
+    let system = [ProcessId::IDLE, ProcessId::SYSTEM].contains(&event.process());
+    if system && matches!(event.kind, EventKind::ProcessCreate(_) | EventKind::ProcessExit(_)) {
+        let detail = format!("process {} is there as long as the machine", event.process());
+        return Some((Cause::SystemProcess, detail));
+    }
+    (event.time.0 < 0).then(|| (Cause::Read(Reason::Malformed), "a time before 1601".to_owned()))
 }

@@ -54,6 +54,12 @@ impl Default for Options {
 }
 
 impl Options {
+    /// How much of the machine's time records wait, in units of 100 ns.
+    pub(super) fn span(&self) -> i64 {
+        let seconds = i64::try_from(self.span.as_secs()).unwrap_or(i64::MAX);
+        seconds.saturating_mul(10_000_000).saturating_add((self.span.subsec_nanos() / 100).into())
+    }
+
     pub(super) fn is_strict(&self) -> bool {
         self.strictness == Strictness::Strict
     }

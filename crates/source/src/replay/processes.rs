@@ -1,9 +1,10 @@
 //! Who lives on a recorded machine, and who has exited of late.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use event::{Architecture, ClientId, ProcessId, ThreadId, Time};
-use telemetry::Subject;
+use foldhash::HashMap;
+use telemetry::{Subject, Unique};
 
 /// How much later than its exit a record of a process may say it was made, in units of 100 ns: a second.
 pub(super) const SLACK: i64 = 10_000_000;
@@ -35,7 +36,7 @@ pub(super) enum Main {
 /// A process that lives.
 #[derive(Debug)]
 pub(super) struct Live {
-    pub(super) unique: Option<String>,
+    pub(super) unique: Option<Unique>,
     /// When it was created, where that was told.
     pub(super) created: Option<Time>,
     /// Its image, as its creation's record says it.
@@ -75,12 +76,12 @@ pub(super) enum Who {
 pub(super) struct Processes {
     live: HashMap<u32, Live>,
     /// The ids of those that live, by what tells them from others with the same id.
-    unique: HashMap<String, u32>,
+    unique: HashMap<Unique, u32>,
     /// Whose thread an id is.
     threads: HashMap<u32, u32>,
-    gone: VecDeque<(u32, Option<String>, Time)>,
+    gone: VecDeque<(u32, Option<Unique>, Time)>,
     /// The ids of those that have exited, and when, by what tells them from others.
-    gone_unique: HashMap<String, (u32, Time)>,
+    gone_unique: HashMap<Unique, (u32, Time)>,
     /// When the last process with an id exited, and how many of that id are remembered.
     gone_ids: HashMap<u32, (Time, u32)>,
     made_up: u32,
@@ -89,7 +90,7 @@ pub(super) struct Processes {
 impl Processes {
     /// Which process a record at `time` is of.
     pub(super) fn who(&self, subject: &Subject, time: Time) -> Who {
-        let unique = subject.unique.as_deref();
+        let unique = subject.unique.as_ref();
         let Some(id) = subject.process.or_else(|| self.unique.get(unique?).copied()) else {
             return match unique.and_then(|unique| self.gone_unique.get(unique)) {
                 Some(&(gone, _)) => Who::Gone(gone),
@@ -100,24 +101,24 @@ impl Processes {
         if id == ProcessId::IDLE.0 || id == ProcessId::SYSTEM.0 {
             return Who::System(id);
         }
-        let has_exited = unique.is_some_and(|unique| self.gone_unique.contains_key(unique));
+        let has_exited = || unique.is_some_and(|unique| self.gone_unique.contains_key(unique));
         let Some(live) = self.live.get(&id) else {
             let before = unique.is_none() && self.gone_ids.get(&id).is_some_and(|(exit, _)| time <= *exit);
-            return if has_exited || before { Who::Gone(id) } else { Who::Unknown(id) };
+            return if has_exited() || before { Who::Gone(id) } else { Who::Unknown(id) };
         };
         let is_before = live.created.is_some_and(|created| time < created);
-        match (live.unique.as_deref(), unique) {
+        match (&live.unique, unique) {
             (Some(one), Some(other)) if one == other => Who::Live(id),
-            (Some(_), Some(_)) if has_exited || is_before => Who::Gone(id),
+            (Some(_), Some(_)) if is_before || has_exited() => Who::Gone(id),
             (Some(_), Some(_)) => Who::Stale(id),
-            (None, Some(_)) if has_exited => Who::Gone(id),
+            (None, Some(_)) if has_exited() => Who::Gone(id),
             _ if is_before => Who::Gone(id),
             _ => Who::Live(id),
         }
     }
 
     /// Whether a process exited so long before `time` that nothing can have been recorded of it then.
-    pub(super) fn is_long_gone(&self, unique: &str, time: Time) -> bool {
+    pub(super) fn is_long_gone(&self, unique: &Unique, time: Time) -> bool {
         self.gone_unique.get(unique).is_some_and(|(_, exit)| time.0.saturating_sub(exit.0) > SLACK)
     }
 

@@ -30,13 +30,21 @@ impl Seen {
     pub(super) fn is_first(&mut self, machine: usize, id: RecordId, time: Time) -> bool {
         let (block, slot) = (id.number / BLOCK as u64, id.number % BLOCK as u64);
         let key = (machine, id.log, block);
-        if !self.0.contains_key(&key) && self.0.len() >= BLOCKS {
-            self.forget(machine, id.log);
-        }
-        let block = self.0.entry(key).or_insert_with(|| vec![0; BLOCK].into());
+        let block = match self.0.get_mut(&key) {
+            Some(block) => block,
+            None => self.begin(key),
+        };
         let second = second(time);
         let Some(slot) = usize::try_from(slot).ok().and_then(|slot| block.get_mut(slot)) else { return true };
         std::mem::replace(slot, second) != second
+    }
+
+    /// A block of which nothing has come yet.
+    fn begin(&mut self, key: Key) -> &mut Block {
+        if self.0.len() >= BLOCKS {
+            self.forget(key.0, key.1);
+        }
+        self.0.entry(key).or_insert_with(|| vec![0; BLOCK].into())
     }
 
     /// Makes room: in the log itself, where anything of it is kept.

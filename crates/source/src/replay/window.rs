@@ -1,10 +1,14 @@
 //! Records of one machine that wait to be put in order.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::VecDeque;
+use std::hash::BuildHasher;
 
 use event::Time;
-use telemetry::{Subject, What};
+use foldhash::HashMap;
+use telemetry::{Subject, Unique, What};
+
+/// So much room is kept for processes that come anew, and no more for one of them.
+const SPARE: usize = 64;
 
 /// A record that waits.
 #[derive(Debug)]
@@ -32,16 +36,22 @@ type Key = u64;
 /// A record with the key of its process. What moves among its neighbours is small.
 #[derive(Debug)]
 struct Waiting {
+    place: Place,
     key: Option<Key>,
     entry: Box<Entry>,
 }
 
 /// The records of one machine that wait, in the order of their times.
+///
+/// Nearly all come in that order, so they are in a queue: what comes out of order moves its neighbours up to the nearer
+/// end, of which there are no more than a window has.
 #[derive(Debug, Default)]
 pub(super) struct Window {
-    entries: BTreeMap<Place, Waiting>,
-    /// Those of each process.
-    by_key: BTreeSet<(Key, Place)>,
+    entries: VecDeque<Waiting>,
+    /// Those of each process, in the same order.
+    by_key: HashMap<Key, VecDeque<Place>>,
+    /// Room for those of a process that comes anew.
+    spare: Vec<VecDeque<Place>>,
     arrivals: u64,
     newest: Option<Time>,
     /// How far the telling is.
@@ -59,12 +69,6 @@ pub(super) fn subject(what: &What) -> Option<&Subject> {
         What::ImageLoad(image) => Some(&image.subject),
         What::DriverLoad(_) => None,
     }
-}
-
-fn key(subject: &Subject) -> Key {
-    let mut hasher = DefaultHasher::new();
-    (subject.process, &subject.unique).hash(&mut hasher);
-    hasher.finish()
 }
 
 /// Whether two records are of one process, as far as they say themselves.
@@ -102,11 +106,18 @@ impl Window {
     fn put(&mut self, entry: Box<Entry>) {
         let place = (entry.time, self.arrivals);
         self.arrivals += 1;
-        let key = subject(&entry.what).map(key);
+        let key = subject(&entry.what).map(|subject| self.key(subject));
         if let Some(key) = key {
-            self.by_key.insert((key, place));
+            let spare = &mut self.spare;
+            insert(self.by_key.entry(key).or_insert_with(|| spare.pop().unwrap_or_default()), place, |it| {
+                *it
+            });
         }
-        self.entries.insert(place, Waiting { key, entry });
+        insert(&mut self.entries, Waiting { place, key, entry }, |waiting| waiting.place);
+    }
+
+    fn key(&self, subject: &Subject) -> Key {
+        self.by_key.hasher().hash_one((subject.process, &subject.unique))
     }
 
     /// What came before any record with a time happened no later than that.
@@ -121,8 +132,8 @@ impl Window {
     /// The next record, if more than `most` wait or it has waited `span`, in units of 100 ns.
     pub(super) fn due(&mut self, most: usize, span: i64) -> Option<Box<Entry>> {
         let over = self.len() > most;
-        let (oldest, _) = *match self.entries.first_key_value() {
-            Some((place, _)) => place,
+        let (oldest, _) = match self.entries.front() {
+            Some(waiting) => waiting.place,
             None if over => return self.next(),
             None => return None,
         };
@@ -135,7 +146,7 @@ impl Window {
         if self.entries.is_empty() && !self.undated.is_empty() {
             self.date(Time::default());
         }
-        let (place, Waiting { key, entry }) = self.entries.pop_first()?;
+        let Waiting { place, key, entry } = self.entries.pop_front()?;
         self.forget(place, key);
         self.told = self.told.max(Some(place.0));
         Some(entry)
@@ -143,35 +154,61 @@ impl Window {
 
     /// Takes out the first record of a process for which `wanted` says so, before its turn.
     pub(super) fn take(&mut self, of: &Subject, wanted: impl Fn(&Entry) -> bool) -> Option<Box<Entry>> {
-        let key = key(of);
-        let all = (key, (Time(i64::MIN), 0))..=(key, (Time(i64::MAX), u64::MAX));
-        let found = self.by_key.range(all).find(|(_, place)| {
-            self.entries.get(place).is_some_and(|Waiting { entry, .. }| {
-                subject(&entry.what).is_some_and(|subject| is_same(subject, of)) && wanted(entry)
-            })
-        });
-        let place = found?.1;
-        let Waiting { mut entry, .. } = self.entries.remove(&place)?;
+        let key = self.key(of);
+        let mut next = 0;
+        let at = self.by_key.get(&key)?.iter().find_map(|place| {
+            let at = find(&self.entries, next, *place, |waiting| waiting.place)?;
+            next = at + 1;
+            let entry = &self.entries.get(at)?.entry;
+            let same = subject(&entry.what).is_some_and(|subject| is_same(subject, of));
+            (same && wanted(entry)).then_some(at)
+        })?;
+        let Waiting { place, mut entry, .. } = self.entries.remove(at)?;
         self.forget(place, Some(key));
         entry.reordered = true;
         Some(entry)
     }
 
     /// What tells the process that is created next with an id, no later than `last`, from others.
-    pub(super) fn born(&self, id: u32, last: Time) -> Option<&str> {
-        self.entries.range(..=(last, u64::MAX)).find_map(|(_, waiting)| match &waiting.entry.what {
+    pub(super) fn born(&self, id: u32, last: Time) -> Option<&Unique> {
+        let until_then = self.entries.iter().take_while(|waiting| waiting.place.0 <= last);
+        until_then.into_iter().find_map(|waiting| match &waiting.entry.what {
             What::ProcessCreate(create) if create.subject.process == Some(id) => {
-                create.subject.unique.as_deref()
+                create.subject.unique.as_ref()
             }
             _ => None,
         })
     }
 
     fn forget(&mut self, place: Place, key: Option<Key>) {
-        if let Some(key) = key {
-            self.by_key.remove(&(key, place));
+        let Some(key) = key else { return };
+        let Some(places) = self.by_key.get_mut(&key) else { return };
+        if let Some(at) = find(places, 0, place, |it| *it) {
+            places.remove(at);
+        }
+        if places.is_empty()
+            && let Some(places) = self.by_key.remove(&key)
+            && self.spare.len() < SPARE
+            && places.capacity() <= SPARE
+        {
+            self.spare.push(places);
         }
     }
+}
+
+/// Puts something into its place, which is mostly behind all others.
+fn insert<T>(queue: &mut VecDeque<T>, new: T, place: impl Fn(&T) -> Place) {
+    let behind = queue.back().is_none_or(|last| place(last) < place(&new));
+    let at = if behind { queue.len() } else { queue.partition_point(|other| place(other) < place(&new)) };
+    queue.insert(at, new);
+}
+
+/// Where in a queue something is, which is mostly at a place that is guessed.
+fn find<T>(queue: &VecDeque<T>, guess: usize, wanted: Place, place: impl Fn(&T) -> Place) -> Option<usize> {
+    if queue.get(guess).is_some_and(|there| place(there) == wanted) {
+        return Some(guess);
+    }
+    queue.binary_search_by_key(&wanted, place).ok()
 }
 
 #[cfg(test)]

@@ -55,6 +55,8 @@ pub(super) struct Chunks {
     order: [Range<u64>; 2],
     /// What is said at the end.
     missing: Option<Chunk>,
+    /// Room for a chunk: that of one that was read before.
+    pub(super) spare: Vec<u8>,
 }
 
 impl Chunks {
@@ -66,7 +68,7 @@ impl Chunks {
         if header.len() < HEADER_FIELDS || length < HEADER {
             let detail = format!("the file ends within its header: {length} of {HEADER} bytes");
             let missing = Some(Chunk::Bad { reason: Reason::Truncated, detail });
-            return Ok(Self { bytes, order: [0..0, 0..0], missing });
+            return Ok(Self { bytes, order: [0..0, 0..0], missing, spare: Vec::new() });
         }
         let count = (length - HEADER).div_ceil(CHUNK as u64);
         let declared = u64::from(u16::from_le_bytes([header[42], header[43]]));
@@ -81,13 +83,15 @@ impl Chunks {
             .ok()
             .filter(|oldest| *oldest < count)
             .unwrap_or(0);
-        Ok(Self { bytes, order: [oldest..count, 0..oldest], missing })
+        Ok(Self { bytes, order: [oldest..count, 0..oldest], missing, spare: Vec::new() })
     }
 
     /// The chunk of this number; nothing for space that no chunk was written to yet.
     fn read(&mut self, number: u64) -> io::Result<Option<Chunk>> {
         let place = Place { number, offset: HEADER + number * CHUNK as u64 };
-        let mut data = Vec::with_capacity(CHUNK);
+        let mut data = std::mem::take(&mut self.spare);
+        data.clear();
+        data.reserve_exact(CHUNK);
         self.bytes.seek(SeekFrom::Start(place.offset))?;
         (&mut self.bytes).take(CHUNK as u64).read_to_end(&mut data)?;
         if data.iter().all(|byte| *byte == 0) {

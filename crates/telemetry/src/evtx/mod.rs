@@ -114,8 +114,9 @@ impl Iterator for Records {
                 },
                 State::Open(mut chunks) => match chunks.next()? {
                     Ok(chunk) => {
+                        let ready = &mut self.ready;
+                        chunks.spare = read(chunk, &mut self.ways, &mut |outcome| ready.push_back(outcome));
                         self.state = State::Open(chunks);
-                        read(chunk, &mut self.ways, &mut |outcome| self.ready.push_back(outcome));
                     }
                     Err(error) => return Some(Err(crate::damage(self.number + 1, &error))),
                 },
@@ -132,14 +133,20 @@ impl Iterator for Records {
     }
 }
 
-/// Reads the records of a chunk, and of a bad one as many as can be read.
-fn read(chunk: Chunk, ways: &mut Ways, emit: &mut dyn FnMut(Outcome)) {
+/// Reads the records of a chunk, and of a bad one as many as can be read. Gives its room back.
+fn read(chunk: Chunk, ways: &mut Ways, emit: &mut dyn FnMut(Outcome)) -> Vec<u8> {
     let Ways { direct, settings, keys } = ways;
     let (place, cut, mut data) = match chunk {
-        Chunk::Bad { reason, detail } => return emit(Err((reason, detail))),
+        Chunk::Bad { reason, detail } => {
+            emit(Err((reason, detail)));
+            return Vec::new();
+        }
         Chunk::Data { place, cut, data } => match EvtxChunkData::new(data, false) {
             Ok(data) => (place, cut, data),
-            Err(error) => return emit(Err((Reason::Damaged, format!("{place}: {}", explained(&error))))),
+            Err(error) => {
+                emit(Err((Reason::Damaged, format!("{place}: {}", explained(&error)))));
+                return Vec::new();
+            }
         },
     };
     if let Some(end) = cut {
@@ -155,6 +162,7 @@ fn read(chunk: Chunk, ways: &mut Ways, emit: &mut dyn FnMut(Outcome)) {
     if cut.is_some() {
         emit(Err((Reason::Truncated, format!("{place}: the file ends within this chunk"))));
     }
+    data.data
 }
 
 /// Reads them by the second way.

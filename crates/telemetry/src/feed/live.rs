@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Fed, Given, Giver};
+use crate::recording::TOGETHER;
 use crate::supersede::Supersede;
 
 /// So many records are read ahead of those who are told of them.
@@ -32,7 +33,8 @@ pub(super) struct Live {
 
 impl Live {
     pub(super) fn new(giver: Giver) -> Self {
-        let (sender, coming) = sync_channel(AHEAD);
+        let ahead = if matches!(giver, Giver::Events(_)) { AHEAD / TOGETHER } else { AHEAD };
+        let (sender, coming) = sync_channel(ahead);
         // It ends with the stream, or when nobody wants to know what it reads.
         thread::spawn(move || {
             let _ = giver.into_iter().all(|given| sender.send(given).is_ok());

@@ -18,18 +18,29 @@ pub enum Fed {
     Told(Told),
     /// A record that does not, or that is not there.
     Rejected(Rejected),
-    /// An event as it was told, of one of Callboard's own recordings.
-    Event {
-        /// Which of the part it is, or on which line.
-        number: u64,
-        /// The machine; empty where the recording has no name for it.
+    /// Events as they were told, of one of Callboard's own recordings.
+    Events {
+        /// Which of the part the first of them is, or on which line; the others follow it.
+        first: u64,
+        /// Their machine; empty where the recording has no name for it.
         machine: Arc<str>,
-        /// What happened.
-        event: Event<'static>,
+        /// What happened, at least one.
+        events: Vec<Event<'static>>,
     },
     /// Nothing else is there yet, and what was given before has waited for it: it may be told. Only of a
     /// [live](Part::is_live) part.
     Idle,
+}
+
+impl Fed {
+    /// How many records it is.
+    pub fn records(&self) -> usize {
+        match self {
+            Self::Told(_) | Self::Rejected(_) => 1,
+            Self::Events { events, .. } => events.len(),
+            Self::Idle => 0,
+        }
+    }
 }
 
 /// What a part gives, one after the other.
@@ -95,9 +106,10 @@ impl Iterator for Giver {
                 Ok((told, log)) => return Some(Given::Raw(told, log)),
                 Err(rejected) => Fed::Rejected(rejected),
             },
-            Self::Events(events) => match events.next()? {
-                Ok(event) => {
-                    Fed::Event { number: events.number(), machine: Arc::clone(events.machine()), event }
+            Self::Events(reader) => match reader.next_together()? {
+                Ok(events) => {
+                    let first = reader.number() + 1 - events.len() as u64;
+                    Fed::Events { first, machine: Arc::clone(reader.machine()), events }
                 }
                 Err(rejected) => Fed::Rejected(rejected),
             },

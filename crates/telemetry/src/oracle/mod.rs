@@ -123,11 +123,10 @@ fn assert_told(told: &Told) {
     let machine = told.machine.as_deref();
     assert!(machine.is_none_or(|name| name == name.to_lowercase() && known(name)), "{told:?}");
     let (subject, texts) = match &told.what {
-        What::ProcessCreate(create) | What::ProcessPresent(create) => (
-            &create.subject,
-            vec![&create.command_line, &create.parent.image, &create.parent.unique, &create.subject.unique],
-        ),
-        What::ProcessExit(exit) => (&exit.subject, vec![&exit.subject.unique]),
+        What::ProcessCreate(create) | What::ProcessPresent(create) => {
+            (&create.subject, vec![&create.command_line, &create.parent.image])
+        }
+        What::ProcessExit(exit) => (&exit.subject, vec![]),
         What::ThreadCreate(thread) | What::ThreadExit(thread) => (&thread.subject, vec![]),
         What::ImageLoad(load) => (&load.subject, vec![&load.path]),
         What::DriverLoad(load) => {
@@ -135,6 +134,7 @@ fn assert_told(told: &Told) {
             return;
         }
     };
+    assert!(subject.unique.as_ref().is_none_or(|unique| known(&unique.to_string())), "{told:?}");
     assert!(subject.process.is_some() || subject.unique.is_some(), "{told:?}");
     assert!(texts.into_iter().chain([&subject.image]).flatten().all(|text| known(text)), "{told:?}");
 }

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use event::Event;
 
 use super::ndjson::Lines;
-use super::{Account, Ending, OpenError, Reader};
+use super::{Account, BadRecord, Ending, OpenError, Reader};
 use crate::utf16::Narrow;
 use crate::{Part, Reason, Refusal, Rejected};
+
+/// How many events are given together at most.
+pub(crate) const TOGETHER: usize = 512;
 
 /// The events of all recordings in a part: each is told or rejected, and so is each place at which some are missing, and
 /// each end that is none.
@@ -70,15 +73,38 @@ impl Events {
         self.number
     }
 
+    /// The next events of one machine, whose numbers follow each other: at least one, and no more than can be had without
+    /// waiting for the stream. [`Self::number`] is that of the last.
+    pub(crate) fn next_together(&mut self) -> Option<Result<Vec<Event<'static>>, Rejected>> {
+        let first = match self.next()? {
+            Ok(event) => event,
+            Err(rejected) => return Some(Err(rejected)),
+        };
+        let Form::Blocks(reader) = &mut self.form else { return Some(Ok(vec![first])) };
+        let left = usize::try_from(reader.left()).unwrap_or(usize::MAX);
+        let mut events = Vec::with_capacity(left.saturating_add(1).min(TOGETHER));
+        events.push(first);
+        while events.len() < TOGETHER
+            && let Some(next) = reader.next_in_block()
+        {
+            match next {
+                Ok(event) => events.push(event.into_owned()),
+                Err(bad) => {
+                    self.rest = rest_of_block(&bad);
+                    break;
+                }
+            }
+        }
+        self.number += events.len() as u64 - 1;
+        Some(Ok(events))
+    }
+
     /// The next event in blocks.
     fn block(&mut self) -> Option<Result<Event<'static>, Refusal>> {
         while let Form::Blocks(reader) = &mut self.form {
             match reader.next_event() {
                 Some(Ok(event)) => return Some(Ok(event.into_owned())),
-                Some(Err(bad)) => {
-                    let count = usize::try_from(bad.count).unwrap_or(usize::MAX);
-                    self.rest = Box::new(std::iter::repeat_n((Reason::Damaged, bad.to_string()), count));
-                }
+                Some(Err(bad)) => self.rest = rest_of_block(&bad),
                 None => {
                     self.rest = Box::new(missing(reader.account()));
                     self.follow();
@@ -145,6 +171,12 @@ impl Iterator for Events {
         self.number += u64::from(blocks);
         Some(next.map_err(|(reason, detail)| Rejected { number: self.number, reason, detail }))
     }
+}
+
+/// The events of a block that are not read.
+fn rest_of_block(bad: &BadRecord) -> Rest {
+    let count = usize::try_from(bad.count).unwrap_or(usize::MAX);
+    Box::new(std::iter::repeat_n((Reason::Damaged, bad.to_string()), count))
 }
 
 fn machine(reader: &Reader<Input>) -> Arc<str> {

@@ -39,6 +39,7 @@ mod write;
 
 pub use account::{Account, Ending, Gap};
 pub use events::Events;
+pub(crate) use events::TOGETHER;
 pub use header::Meta;
 pub use ndjson::{Import, LineError, from_ndjson, to_ndjson, write_event, write_first, write_last};
 pub use read::{BadRecord, Reader};

@@ -143,6 +143,11 @@ impl<R: Read> Reader<R> {
         self.next_in_block()
     }
 
+    /// How many events the block says it has left.
+    pub(super) fn left(&self) -> u64 {
+        self.behind.saturating_sub(self.next)
+    }
+
     /// The next event of the block; `None` at its end.
     pub(super) fn next_in_block(&mut self) -> Option<Result<Event<'_>, BadRecord>> {
         if self.cursor == self.block.len() {
@@ -157,7 +162,7 @@ impl<R: Read> Reader<R> {
             }
             Err(error) => {
                 self.cursor = self.block.len();
-                let count = self.behind.saturating_sub(self.next).max(1);
+                let count = self.left().max(1);
                 self.account.bad += count;
                 Err(BadRecord { number: self.next, count, why: error.to_string() })
             }

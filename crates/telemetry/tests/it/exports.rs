@@ -163,7 +163,7 @@ fn what_powershell_says_of_sysmons_creation_is_read_by_its_place() {
             panic!("{text} {records:?}")
         };
         assert_eq!(create.subject.process, Some(420), "{text}");
-        assert_eq!(create.subject.unique.as_deref(), Some("0000abcd-0000-0000-0000-000000000007"));
+        assert_eq!(create.subject.unique, Some("0000abcd-0000-0000-0000-000000000007".into()));
         assert_eq!(create.subject.image.as_deref(), Some("C:\\x.exe"));
         assert_eq!(create.command_line.as_deref(), Some("x /1"), "{text}");
         assert_eq!(

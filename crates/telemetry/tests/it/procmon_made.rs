@@ -156,7 +156,7 @@ fn a_birth_is_told_once_with_all_that_its_records_say() {
             panic!("{read:?}")
         };
         assert_eq!((told.as_deref(), *time), (machine, Some(Time(START + 10_000_000))));
-        assert_eq!((create.subject.process, create.subject.unique.as_deref()), (Some(44), unique));
+        assert_eq!((create.subject.process, &create.subject.unique), (Some(44), &unique.map(Into::into)));
         assert_eq!(create.subject.image.as_deref(), Some(r"C:\tool.exe"));
         assert_eq!(
             (create.parent.process, create.parent.image.as_deref()),

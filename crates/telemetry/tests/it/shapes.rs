@@ -311,8 +311,8 @@ fn an_event_without_its_process_id_has_it_from_its_message_or_is_told_by_its_gui
     let text = nxlog(&without(&create(420)));
     let subject = process(&text);
     assert_eq!(
-        (subject.process, subject.unique.as_deref()),
-        (None, Some("0000abcd-0000-0000-0000-0000000001a4"))
+        (subject.process, subject.unique),
+        (None, Some("0000abcd-0000-0000-0000-0000000001a4".into()))
     );
     let text =
         text.replacen('{', "{\"Message\":\"Process Create:\\r\\nProcessId: 420\\r\\nImage: x\\r\\n\",", 1);
@@ -330,7 +330,7 @@ fn ecs_alone_is_enough() {
     let Ok(Told { what: What::ProcessCreate(create), machine, .. }) = &records[0] else {
         panic!("{records:?}")
     };
-    assert_eq!((create.subject.process, create.subject.unique.as_deref()), (Some(420), Some("ab")));
+    assert_eq!((create.subject.process, &create.subject.unique), (Some(420), &Some("ab".into())));
     assert_eq!((create.parent.process, create.parent.image.as_deref()), (Some(4), Some("C:\\p.exe")));
     assert_eq!(machine.as_deref(), Some("h"));
     let text = text.replace("\"code\":1", "\"code\":\"4688\"").replace("Sysmon", "Security-Auditing");

@@ -4,6 +4,7 @@ use event::{Architecture, EventKind, Image, ProcessId, Time};
 use telemetry::{DriverLoad, ImageLoad, What};
 
 use super::super::account::{Absent, Cause, Synthesis};
+use super::super::drives::is_path;
 use super::super::processes::{Main, Who};
 use super::{Machine, Reading, Refused, SYSTEM_WORKER, refuse_absent};
 
@@ -40,14 +41,14 @@ impl Machine {
 
     pub(super) fn image(
         &mut self,
-        load: &ImageLoad,
+        load: &mut ImageLoad,
         time: Time,
         reading: &mut Reading<'_>,
     ) -> Result<(), Refused> {
         let strict = reading.options.is_strict();
-        let name = load.path.as_deref().and_then(|path| reading.options.drives.name(path));
+        let nameless = !load.path.as_deref().is_some_and(is_path);
         if strict {
-            refuse_absent(&[(Absent::Path, name.is_none())])?;
+            refuse_absent(&[(Absent::Path, nameless)])?;
         }
         let who = self.processes.who(&load.subject, time);
         if let Who::Live(id) = who
@@ -69,7 +70,7 @@ impl Machine {
         let id = self.known(&load.subject, time, reading)?;
         self.main_image(id, load, time, reading);
         for (what, absent) in [
-            (Absent::Path, name.is_none()),
+            (Absent::Path, nameless),
             (Absent::Base, load.base.is_none()),
             (Absent::Size, load.size.is_none()),
         ] {
@@ -77,6 +78,7 @@ impl Machine {
                 reading.account.lacks(what);
             }
         }
+        let name = load.path.take().and_then(|path| reading.options.drives.name_of(path));
         let context = self.context(id, load.thread);
         let architecture = self.processes.get(id).map(|live| live.architecture).unwrap_or_default();
         let image = Image {
@@ -145,8 +147,9 @@ impl Machine {
 /// written in several ways. Where the process's is not known, by what executables are called.
 fn is_main(image: &ImageLoad, main: Option<&str>) -> bool {
     let Some(path) = image.path.as_deref() else { return false };
-    let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
+    let name = path.bytes().rposition(|byte| matches!(byte, b'/' | b'\\')).map_or(path, |at| &path[at + 1..]);
     match main {
+        Some(main) if name.is_ascii() => name.bytes().map(|byte| byte.to_ascii_lowercase()).eq(main.bytes()),
         Some(main) => name.to_lowercase() == main,
         None => {
             name.len() >= 4

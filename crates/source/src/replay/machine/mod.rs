@@ -66,7 +66,7 @@ impl Machine {
 
     /// Tells all records that have waited long enough.
     pub(super) fn tell_due(&mut self, most: usize, reading: &mut Reading<'_>) {
-        let span = i64::try_from(reading.options.span.as_nanos() / 100).unwrap_or(i64::MAX);
+        let span = reading.options.span();
         while let Some(entry) = self.window.due(most, span) {
             self.tell(entry, reading);
         }
@@ -91,11 +91,11 @@ impl Machine {
                 Some(live) => {
                     live.unique.clone().filter(|_| live.created.is_none_or(|created| created <= last))
                 }
-                None => self.window.born(id, last).map(str::to_owned),
+                None => self.window.born(id, last).cloned(),
             });
         }
         self.tell_before(&entry, reading);
-        let told = self.tell_one(&entry, reading);
+        let told = self.tell_one(&mut entry, reading);
         let mut events = std::mem::take(&mut self.telling);
         let Entry { file, number, .. } = *entry;
         let follows = match told {
@@ -171,7 +171,11 @@ impl Machine {
     }
 
     /// Tells one record, or says why not. The record that is given back comes right behind it.
-    fn tell_one(&mut self, entry: &Entry, reading: &mut Reading<'_>) -> Result<Option<Box<Entry>>, Refused> {
+    fn tell_one(
+        &mut self,
+        entry: &mut Entry,
+        reading: &mut Reading<'_>,
+    ) -> Result<Option<Box<Entry>>, Refused> {
         let strict = reading.options.is_strict();
         if strict && entry.late {
             return Err((Cause::Late, "records that happened after it have been told".into()));
@@ -182,7 +186,7 @@ impl Machine {
             return Err(lacks(Absent::Time));
         }
         let mut follows = None;
-        match &entry.what {
+        match &mut entry.what {
             What::ProcessCreate(create) | What::ProcessPresent(create) => {
                 follows = self.create(create, entry.time, present, entry.late, reading)?;
             }

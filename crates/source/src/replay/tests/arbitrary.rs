@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use proptest::prelude::*;
-use telemetry::{DriverLoad, Log, Reason, RecordId, Rejected};
+use telemetry::{DriverLoad, Log, Reason, RecordId, Rejected, Unique};
 
 use super::super::Told as Event;
 use super::*;
@@ -16,8 +16,8 @@ fn id() -> impl Strategy<Value = Option<u32>> {
     ]
 }
 
-fn unique() -> impl Strategy<Value = Option<String>> {
-    prop_oneof![Just(None), (0..4u32).prop_map(|number| Some(format!("guid-{number}")))]
+fn unique() -> impl Strategy<Value = Option<Unique>> {
+    prop_oneof![Just(None), (0..4u32).prop_map(|number| Some(format!("guid-{number}").as_str().into()))]
 }
 
 fn path() -> impl Strategy<Value = Option<String>> {
@@ -129,6 +129,7 @@ fn everything(options: &Options, records: &Records) -> Everything {
             all.by_machine.entry(accepted.machine).or_default().extend_from_slice(accepted.events);
             all.accepted.push((accepted.number, accepted.events.to_vec()));
         }
+        Step::Passed(_) => unreachable!("there are no events among records"),
         Step::Rejected(rejection) => all.rejected.push(rejection.number),
     };
     for (number, record) in (1..).zip(records.clone()) {

@@ -396,16 +396,20 @@ fn events_of_our_own_recordings_are_told_again_unless_no_machine_has_them() {
         }
     };
     let mut told = Vec::new();
-    for (number, event) in (1..).zip([event(9, 8), event(5, 12), event(7, 4), event(-1, 16)]) {
-        normaliser.pass(0, number, "M", event, &mut |step| {
-            if let Step::Accepted(accepted) = step {
-                told.extend(accepted.events.iter().map(|told| told.event.time.0));
-            }
-        });
-    }
-    assert_eq!(told, [9, 5], "in their order");
+    let mut out = |step: Step<'_>| match step {
+        Step::Passed(passed) => {
+            told.extend((passed.first..).zip(passed.events.iter().map(|event| event.time.0)));
+        }
+        Step::Rejected(rejected) => told.push((rejected.number, -1)),
+        Step::Accepted(_) => panic!("it is no record"),
+    };
+    normaliser.pass(0, 1, "M", vec![event(9, 8), event(5, 12)], &mut out);
+    normaliser.pass(0, 3, "M", vec![event(7, 4), event(-1, 16), event(6, 8), event(6, 0)], &mut out);
+    normaliser.pass(0, 7, "M", vec![event(8, 16), event(2, 20), event(-2, 8), event(3, 24)], &mut out);
+    let expected = [(1, 9), (2, 5), (3, -1), (4, -1), (5, 6), (6, -1), (7, 8), (8, 2), (9, -1), (10, 3)];
+    assert_eq!(told, expected, "in their order");
     assert_eq!(
         normaliser.account().to_string(),
-        "read 4 = accepted 2 + rejected 2 (malformed 1, system-process 1)"
+        "read 10 = accepted 6 + rejected 4 (malformed 2, system-process 2)"
     );
 }

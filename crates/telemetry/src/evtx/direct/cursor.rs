@@ -4,6 +4,8 @@
 const LONGEST: usize = 64;
 /// What stands before a name: where the next one is, and a hash.
 const LINK: usize = 6;
+/// So many units of text are looked at together.
+const TOGETHER: usize = 16;
 
 /// Where in a chunk it is read.
 #[derive(Clone, Copy, Debug)]
@@ -69,9 +71,9 @@ impl<'a> Cursor<'a> {
     /// A text with its length before it.
     pub(super) fn text(&mut self) -> Option<String> {
         let length = usize::from(self.u16()?);
-        let mut text = String::new();
+        let mut text = Vec::new();
         decode(self.take(length * 2)?, &mut text)?;
-        Some(text)
+        String::from_utf8(text).ok()
     }
 }
 
@@ -105,16 +107,26 @@ pub(super) const fn is_of_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b':' | b' ')
 }
 
-/// Adds UTF-16 up to its first NUL, and says whether all of it is that.
-pub(super) fn decode(bytes: &[u8], into: &mut String) -> Option<()> {
+/// Adds UTF-16 as UTF-8 up to its first NUL, and says whether all of it is that.
+pub(super) fn decode(bytes: &[u8], into: &mut Vec<u8>) -> Option<()> {
     let (units, []) = bytes.as_chunks::<2>() else { return None };
+    into.reserve(units.len());
+    let blocks = units.as_chunks::<TOGETHER>().0.iter();
+    let plain = blocks.take_while(|block| are_plain(block)).map(|block| into.extend(block.map(|[low, _]| low)));
+    let units = &units[plain.count() * TOGETHER..];
     let plain = units.iter().position(|unit| !matches!(unit, [1..=0x7F, 0])).unwrap_or(units.len());
-    into.extend(units[..plain].iter().map(|[low, _]| char::from(*low)));
+    into.extend(units[..plain].iter().map(|[low, _]| *low));
     let rest = units[plain..].iter().map(|unit| u16::from_le_bytes(*unit));
     for found in char::decode_utf16(rest.take_while(|unit| *unit != 0)) {
-        into.push(found.ok()?);
+        into.extend_from_slice(found.ok()?.encode_utf8(&mut [0; 4]).as_bytes());
     }
     Some(())
+}
+
+/// Whether units are ASCII without a NUL: all at once, as processors can.
+fn are_plain(units: &[[u8; 2]; TOGETHER]) -> bool {
+    let plain = units.map(|unit| u16::from_le_bytes(unit).wrapping_sub(1) < 0x7F);
+    plain.into_iter().fold(true, |all, one| all & one)
 }
 
 #[cfg(test)]
@@ -129,12 +141,16 @@ mod tests {
     fn text_ends_at_its_first_nul_and_halves_of_characters_are_none() {
         for (text, read) in [("", ""), ("a b", "a b"), ("a\0b", "a"), ("é😀\0x", "é😀"), ("ab😀cd", "ab😀cd")]
         {
-            let mut into = String::from("_");
-            assert_eq!(decode(&units(text), &mut into), Some(()));
-            assert_eq!(into, format!("_{read}"));
+            // Wherever it begins among those that are looked at together.
+            for before in 0..2 * TOGETHER + 1 {
+                let before = "x".repeat(before);
+                let mut into = b"_".to_vec();
+                assert_eq!(decode(&units(&format!("{before}{text}")), &mut into), Some(()));
+                assert_eq!(String::from_utf8(into).unwrap(), format!("_{before}{read}"));
+            }
         }
-        assert_eq!(decode(&[0x61, 0, 0x3D, 0xD8], &mut String::new()), None);
-        assert_eq!(decode(&[0x61], &mut String::new()), None);
+        assert_eq!(decode(&[0x61, 0, 0x3D, 0xD8], &mut Vec::new()), None);
+        assert_eq!(decode(&[0x61], &mut Vec::new()), None);
     }
 
     #[test]

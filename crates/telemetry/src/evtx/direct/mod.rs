@@ -37,7 +37,8 @@ pub(super) struct Direct {
     templates: Vec<(usize, Template)>,
     outer: Values,
     inner: Values,
-    text: String,
+    /// The texts of a record, which are UTF-8.
+    text: Vec<u8>,
     read: Vec<(Field, u8, Read)>,
     outcomes: Vec<Outcome>,
 }
@@ -132,14 +133,14 @@ fn take(
     fields: &[(Field, u8, Content)],
     values: &Values,
     chunk: &[u8],
-    text: &mut String,
+    text: &mut Vec<u8>,
     into: &mut Vec<(Field, u8, Read)>,
 ) -> Option<()> {
     for (field, rank, content) in fields {
         let read = match content {
             Content::Text(fixed) => {
                 let from = text.len();
-                text.push_str(fixed);
+                text.extend(fixed.as_bytes());
                 Read::Text(from..text.len())
             }
             Content::Value(value) => values.read(chunk, *value, text)?,
@@ -153,7 +154,7 @@ fn take(
     Some(())
 }
 
-fn fields<'a>(read: &[(Field, u8, Read)], text: &'a str) -> Fields<'a> {
+fn fields<'a>(read: &[(Field, u8, Read)], text: &'a [u8]) -> Fields<'a> {
     let mut fields = Fields::default();
     for (field, rank, read) in read {
         if let Some(value) = read.clone().value(text) {

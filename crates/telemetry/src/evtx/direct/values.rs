@@ -116,7 +116,7 @@ impl Values {
     }
 
     /// A value, as far as its kind is one that fields have; its text goes to the end of `text`.
-    pub(super) fn read(&self, chunk: &[u8], number: u16, text: &mut String) -> Option<Read> {
+    pub(super) fn read(&self, chunk: &[u8], number: u16, text: &mut Vec<u8>) -> Option<Read> {
         let Place { kind, at, length } = *self.0.get(usize::from(number))?;
         let bytes = chunk.get(at..at + length)?;
         let mut cursor = Cursor::new(bytes, 0);
@@ -160,10 +160,10 @@ pub(super) enum Read {
 
 impl Read {
     /// As the value of a field.
-    pub(super) fn value(self, text: &str) -> Option<Value<'_>> {
+    pub(super) fn value(self, text: &[u8]) -> Option<Value<'_>> {
         match self {
             Self::Nothing => None,
-            Self::Text(range) => Some(Value::Text(text.get(range)?.into())),
+            Self::Text(range) => Some(Value::Text(str::from_utf8(text.get(range)?).ok()?.into())),
             Self::Number(number) => Some(Value::Number(number)),
             Self::Time(time) => Some(Value::Time(time)),
         }
@@ -172,28 +172,28 @@ impl Read {
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-fn digit(value: u64) -> char {
-    char::from(DIGITS[usize::try_from(value & 15).unwrap_or(0)])
+fn digit(value: u64) -> u8 {
+    DIGITS[usize::try_from(value & 15).unwrap_or(0)]
 }
 
 /// `{00112233-4455-6677-8899-aabbccddeeff}`.
-fn guid(bytes: &[u8], text: &mut String) -> Option<()> {
+fn guid(bytes: &[u8], text: &mut Vec<u8>) -> Option<()> {
     let order = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
-    text.push('{');
+    text.push(b'{');
     for (place, at) in order.into_iter().enumerate() {
         if matches!(place, 4 | 6 | 8 | 10) {
-            text.push('-');
+            text.push(b'-');
         }
         let byte = u64::from(*bytes.get(at)?);
         text.extend([digit(byte >> 4), digit(byte)]);
     }
-    text.push('}');
+    text.push(b'}');
     Some(())
 }
 
 /// `0x1a4`.
-fn hexadecimal(number: u64, text: &mut String) {
-    text.push_str("0x");
+fn hexadecimal(number: u64, text: &mut Vec<u8>) {
+    text.extend(b"0x");
     let digits = (64 - number.leading_zeros()).div_ceil(4).max(1);
     text.extend((0..digits).rev().map(|place| digit(number >> (4 * place))));
 }
@@ -205,13 +205,13 @@ mod tests {
     #[test]
     fn numbers_and_guids_are_written_as_windows_does() {
         for number in [0, 1, 0xF, 0x10, 0x1A4, 0x32E8, u64::from(u32::MAX), u64::MAX] {
-            let mut text = String::new();
+            let mut text = Vec::new();
             hexadecimal(number, &mut text);
-            assert_eq!(text, format!("{number:#x}"));
+            assert_eq!(text, format!("{number:#x}").as_bytes());
         }
-        let mut text = String::new();
+        let mut text = Vec::new();
         let bytes: Vec<u8> = (0..16).collect();
         guid(&bytes, &mut text).unwrap();
-        assert_eq!(text, "{03020100-0504-0706-0809-0a0b0c0d0e0f}");
+        assert_eq!(text, b"{03020100-0504-0706-0809-0a0b0c0d0e0f}");
     }
 }

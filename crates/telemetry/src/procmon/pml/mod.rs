@@ -233,10 +233,18 @@ fn create(details: Create, named: Subject, thread: Option<u32>) -> ProcessCreate
     let ((index, child), (parent_index, parent)) = (details.child, details.parent);
     let parent = match named.process == Some(parent) {
         true => named,
-        false => Subject { process: Some(parent), unique: Some(parent_index.to_string()), image: None },
+        false => Subject {
+            process: Some(parent),
+            unique: Some(parent_index.to_string().as_str().into()),
+            image: None,
+        },
     };
     ProcessCreate {
-        subject: Subject { process: Some(child), unique: Some(index.to_string()), image: some(details.path) },
+        subject: Subject {
+            process: Some(child),
+            unique: Some(index.to_string().as_str().into()),
+            image: some(details.path),
+        },
         parent,
         creator: (None, thread),
         command_line: some(details.command_line),

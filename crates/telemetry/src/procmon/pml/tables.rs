@@ -116,7 +116,7 @@ impl Tables {
         Ok(Process {
             subject: Subject {
                 process: Some(word(0x4)),
-                unique: Some(index.to_string()),
+                unique: Some(index.to_string().as_str().into()),
                 image: some(self.string(bytes, word(0x44))?),
             },
             parent: word(0x8),
