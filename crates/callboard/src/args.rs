@@ -25,7 +25,8 @@ Exit codes:
   124    there were findings, and --fail-on-findings was given
   125    callboard itself failed
   126    the command was refused by a driver, or cannot be executed
-  127    the command was not found";
+  127    the command was not found
+  130    of `replay` and `events`: ^C ended it, what came of the recording until then was told";
 
 const STRESS_EXAMPLES: &str = "\
 Examples:

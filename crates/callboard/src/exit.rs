@@ -32,3 +32,5 @@ pub const FAILED: u8 = 125;
 pub const REFUSED: u8 = 126;
 /// There is no such command.
 pub const NOT_FOUND: u8 = 127;
+/// Of `replay` and `events`: ^C ended it. What came of the recording until then was told.
+pub const INTERRUPTED: u8 = 130;

@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use event::{Body, Event, Level, Record, Time};
 use host::Bench;
@@ -13,6 +14,11 @@ use report::{Sink, SinkError};
 use source::live::Observer;
 use source::{Delivery, Recipient, Refusal, Reply, Termination, Ticket};
 use telemetry::recording::Writer;
+
+/// How long a pause lasts before somebody looks whether it is over.
+const LOOK: Duration = Duration::from_millis(50);
+/// Of a bench that goes on until its source ends.
+static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// The memory of traced processes.
 #[derive(Debug)]
@@ -63,6 +69,8 @@ pub struct LiveBench<'a> {
     told: usize,
     /// The moment of what was delivered last, where a recording says what time it is.
     now: Option<Time>,
+    /// Whether nothing more is to be delivered.
+    is_over: &'a AtomicBool,
     /// Where events are recorded, until that fails.
     recording: Option<Writer<File>>,
     /// Why it did.
@@ -78,9 +86,10 @@ impl<'a> LiveBench<'a> {
         Self::with_time(Parts::Borrowed(bench, sink), None)
     }
 
-    /// The same for a recording, which begins at `start` and in which nobody has any memory.
-    pub fn recorded(bench: Bench, sink: Box<dyn Sink>, start: Time) -> Self {
-        Self::with_time(Parts::Owned(Box::new(bench), sink), Some(start))
+    /// The same for a recording, which begins at `start` and in which nobody has any memory. Once it `is_over` there is nothing
+    /// to wait for.
+    pub fn recorded(bench: Bench, sink: Box<dyn Sink>, start: Time, is_over: &'static AtomicBool) -> Self {
+        Self { is_over, ..Self::with_time(Parts::Owned(Box::new(bench), sink), Some(start)) }
     }
 
     fn with_time(parts: Parts<'a>, now: Option<Time>) -> Self {
@@ -92,6 +101,7 @@ impl<'a> LiveBench<'a> {
             late: false,
             handed: Time::default(),
             told: 0,
+            is_over: &NEVER,
             now,
             recording: None,
             recording_error: None,
@@ -283,8 +293,17 @@ impl Recipient for LiveBench<'_> {
         finished.map(|(ticket, delivery)| (Ticket(ticket.0), self.told(delivery)))
     }
 
-    fn pauses(&mut self) {
+    fn pauses(&mut self, time: Duration) -> bool {
         self.flush();
+        let began = Instant::now();
+        while !self.is_over.load(Ordering::Relaxed) {
+            let left = time.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                return true;
+            }
+            std::thread::sleep(left.min(LOOK));
+        }
+        false
     }
 
     fn would_not_have_happened(&mut self, time: Time, process: event::ProcessId, because: event::ProcessId) {

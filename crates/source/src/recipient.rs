@@ -85,8 +85,11 @@ pub trait Recipient {
     /// Waits up to `wait` for any pending batch to be done.
     fn finished(&mut self, wait: Duration) -> Option<(Ticket, Delivery)>;
 
-    /// Nothing is delivered for a while, as the recording is played no faster than it was made.
-    fn pauses(&mut self) {}
+    /// Waits, as a recording is played no faster than it was made. `false` when nothing more is to be delivered.
+    fn pauses(&mut self, time: Duration) -> bool {
+        std::thread::sleep(time);
+        true
+    }
 
     /// What follows of a process from `time` on would not have happened: `because` was refused or terminated, which is the
     /// process itself or one that it descends from.

@@ -12,6 +12,7 @@ use telemetry::recording::{self, Meta};
 
 use super::args::Events;
 use super::files::Files;
+use super::interrupt;
 use super::lane::Heard;
 use super::shown;
 use super::stage::{self, Audience};
@@ -21,6 +22,7 @@ use crate::{Failure, Outcome, written};
 /// Shows them, and says with which exit code to end.
 pub(crate) fn events(arguments: &Events) -> Outcome {
     let files = Files::look(&arguments.recording.files)?;
+    interrupt::watch();
     files.spare(arguments.output.as_deref().as_slice(), &[])?;
     let out: Box<dyn Write + Send> = match &arguments.output {
         Some(path) if path != Path::new("-") => {

@@ -13,6 +13,7 @@ use event::{Body, Event, Level, Record, Time};
 use super::answers::Answers;
 use super::args::Replay;
 use super::difference::Difference;
+use super::interrupt;
 use super::shown;
 use crate::drivers::DriverFile;
 use crate::{Failure, run};
@@ -56,7 +57,7 @@ impl Machine {
             Bench::start(options).map_err(|error| Failure::new(exit::FAILED, error))
         };
         let bench = begin().map_err(|failure| (failure, Box::default()))?;
-        let mut live = LiveBench::recorded(bench, Box::new(sink), time);
+        let mut live = LiveBench::recorded(bench, Box::new(sink), time, &interrupt::INTERRUPTED);
         live.add(Body::Start {
             version: env!("CARGO_PKG_VERSION").into(),
             profile: arguments.bench.profile.os.name().into(),

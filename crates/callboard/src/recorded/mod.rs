@@ -15,6 +15,7 @@ mod baseline;
 mod difference;
 pub(crate) mod events;
 mod files;
+mod interrupt;
 mod lane;
 mod machine;
 mod order;
@@ -36,6 +37,10 @@ fn tell(account: &Account, files: &Files) -> u8 {
     let mut out = anstream::stderr().lock();
     // Nobody can be told that the standard error is closed.
     let _ = write(&mut out, account, files);
+    if interrupt::is_wished() {
+        let _ = writeln!(out, "interrupted: not all of it was read and told");
+        return exit::INTERRUPTED;
+    }
     if account.damaged() > 0 { exit::DAMAGED } else { exit::SUCCESS }
 }
 

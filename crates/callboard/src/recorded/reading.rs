@@ -8,14 +8,16 @@
 //! Files are read ahead, so that reading and what is done with the records take turns on no processor.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
+use std::time::Duration;
 
 use callboard::exit;
 use callboard::replay::{Account, Normaliser, Options, Step, Which};
 use telemetry::{Fed, Feed, Format, Part};
 
 use super::files::Files;
+use super::interrupt;
 use super::progress::Reading;
 use super::shown;
 use crate::Failure;
@@ -24,6 +26,12 @@ use crate::Failure;
 const BATCH: usize = 512;
 /// How many batches of a file wait.
 const AHEAD: usize = 8;
+
+/// How long nothing is heard of a part before somebody looks whether anything is to be.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What comes of a part at one time.
+type Batch = Result<Vec<Fed>, Failure>;
 
 /// Who is told what becomes of records; `None` where nothing comes for a while.
 pub(super) type Out<'a> = dyn FnMut(Option<Step<'_>>) -> Result<(), Failure> + 'a;
@@ -42,7 +50,7 @@ pub(super) fn read(
     let mut begun: VecDeque<_> = parts.by_ref().take(at_once.max(1)).map(begin).collect();
     let mut file = 0;
     while let Some(batches) = begun.pop_front() {
-        for batch in batches {
+        while let Some(batch) = next(&batches) {
             for fed in batch? {
                 progress.more(fed.records());
                 let step = &mut |step: Step<'_>| telling.tell(Some(step));
@@ -60,12 +68,16 @@ pub(super) fn read(
             }
             telling.failure.take().map_or(Ok(()), Err)?;
         }
+        if interrupt::is_wished() {
+            break;
+        }
         begun.extend(parts.next().map(begin));
         file += 1;
     }
     normaliser.finish(&mut |step| telling.tell(Some(step)));
     telling.failure.take().map_or(Ok(()), Err)?;
     if let Which::Named(name) = &options.machines
+        && !interrupt::is_wished()
         && !normaliser.machines().any(|machine| machine.eq_ignore_ascii_case(name))
     {
         let known: Vec<_> = normaliser.machines().map(shown).collect();
@@ -89,8 +101,20 @@ impl Telling<'_, '_> {
     }
 }
 
+/// What comes next of a part, if it is not at its end and nobody has seen enough.
+fn next(batches: &Receiver<Batch>) -> Option<Batch> {
+    while !interrupt::is_wished() {
+        match batches.recv_timeout(LOOK) {
+            Ok(batch) => return Some(batch),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return None,
+        }
+    }
+    None
+}
+
 /// Begins to read a part, on a thread of its own. Nobody waits for that thread: it may itself wait for a pipe.
-fn begin((part, format): &(Part, Format)) -> Receiver<Result<Vec<Fed>, Failure>> {
+fn begin((part, format): &(Part, Format)) -> Receiver<Batch> {
     let (sender, receiver) = mpsc::sync_channel(AHEAD);
     let (part, format) = (part.clone(), *format);
     thread::spawn(move || {

@@ -15,6 +15,7 @@ use super::args::Replay;
 use super::baseline::Baseline;
 use super::difference::{self, Difference};
 use super::files::Files;
+use super::interrupt;
 use super::lane::Heard;
 use super::machine::{Ended, Machine};
 use super::order::{Failed, Order};
@@ -35,6 +36,7 @@ pub(crate) fn replay(arguments: &Replay) -> Outcome {
     let others = baseline.as_ref().map_or(&[][..], Baseline::drivers);
     run::check_settings(&arguments.bench, &drivers.iter().chain(others).collect::<Vec<_>>())?;
     let files = Files::look(&arguments.recording.files)?;
+    interrupt::watch();
     let read: Vec<_> = arguments.drivers.iter().chain(&arguments.baseline).map(PathBuf::as_path).collect();
     files.spare(&sinks::outputs(&arguments.output), &read)?;
     sinks::check_places(&arguments.output, Stream::Replay, None)?;
@@ -174,7 +176,9 @@ impl Totals {
             write!(out, "; {withheld} events were withheld")?;
         }
         if self.undelivered > 0 {
-            write!(out, "; {} told to nobody, as the machine had stopped", self.undelivered)?;
+            let why =
+                if self.answers.stopped.is_some() { "the machine had stopped" } else { "it was interrupted" };
+            write!(out, "; {} told to nobody, as {why}", self.undelivered)?;
         }
         writeln!(out)
     }

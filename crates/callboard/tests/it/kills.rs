@@ -1,7 +1,7 @@
 //! Recordings and replays of which somebody kills a part: nothing is lost that was there before, and it is said.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -177,4 +177,57 @@ fn what_was_recorded_before_a_host_was_killed_is_there_and_the_recording_ends_we
     assert_eq!(shown.code, 0, "{}", shown.said);
     assert!(shown.count("process_create") > 1, "{}", shown.said);
     assert!(shown.lines().last().is_some_and(|line| line["type"] == "end"), "{}", shown.out);
+}
+
+fn interrupt(process: u32) {
+    assert!(Command::new("kill").args(["-INT", &process.to_string()]).status().unwrap().success());
+}
+
+#[test]
+fn a_replay_that_is_interrupted_ends_well_and_is_summed_up() {
+    let (_directory, path) = file(&long_day());
+    let (child, mut out, mut text) = replaying(&path, 100);
+    interrupt(child.id());
+    let mut line = String::new();
+    while out.read_line(&mut line).unwrap() > 0 {
+        text.push(std::mem::take(&mut line));
+    }
+    let ended = child.wait_with_output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{said}");
+    let records = records(&text);
+    let of = |kind: &str| records.iter().filter(|record| record["type"] == kind).count();
+    assert_eq!((of("end"), of("stop")), (1, 0), "{said}");
+    assert!(of("process_create") < 500, "it is not at its end");
+    assert!(said.contains("told to nobody, as it was interrupted"), "{said}");
+    assert!(said.contains("interrupted: not all of it"), "{said}");
+}
+
+#[test]
+fn whoever_waits_for_a_pipe_is_interrupted_with_an_account_of_what_came() {
+    let mut child = callboard()
+        .args(["events", "-", "--format", "ndjson"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    for line in &long_day()[..50] {
+        writeln!(pipe, "{line}").unwrap();
+    }
+    pipe.flush().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !(line.contains("process_exit") && line.contains("1096")) {
+        line.clear();
+        assert!(out.read_line(&mut line).unwrap() > 0, "the last exit comes");
+    }
+    interrupt(child.id());
+    // Nothing more comes, and the pipe stays open.
+    let ended = child.wait_with_output().unwrap();
+    drop(pipe);
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{said}");
+    assert!(said.contains("read 50 = accepted 50 + rejected 0"), "{said}");
 }

@@ -385,8 +385,9 @@ impl Player {
         let early = due.saturating_sub(began.elapsed());
         if early > Duration::from_millis(1) {
             self.flush(to)?;
-            to.pauses();
-            std::thread::sleep(early);
+            if !to.pauses(early) {
+                return Err(Gone);
+            }
         }
         Ok(())
     }
