@@ -47,7 +47,7 @@ pub use unique::Unique;
 
 /// What a file holds, one record after the other, in the order of the file: each is accepted or rejected, and none is left
 /// out, so that what was accepted and what was rejected is what was read.
-pub type Records<'a> = Box<dyn Iterator<Item = Result<Told, Rejected>> + Send + 'a>;
+pub type Records<'a> = Box<dyn Iterator<Item = Result<Box<Told>, Rejected>> + Send + 'a>;
 
 /// Why a record is not told: the reason, and what exactly.
 pub(crate) type Refusal = (Reason, String);

@@ -6,7 +6,7 @@ use crate::{Reason, RecordId, Told, What, security, sysmon};
 pub(crate) use crate::{Log, Refusal};
 
 /// What an event tells; its number in its file is the reader's to say.
-pub(crate) fn tell(fields: &Fields<'_>, number: u64) -> Result<(Told, Log), Refusal> {
+pub(crate) fn tell(fields: &Fields<'_>, number: u64) -> Result<(Box<Told>, Log), Refusal> {
     let Some(id) = fields.number(Field::EventId) else {
         return Err((Reason::Malformed, "no event id: it is no event of a Windows log".into()));
     };
@@ -26,7 +26,8 @@ pub(crate) fn tell(fields: &Fields<'_>, number: u64) -> Result<(Told, Log), Refu
         .and_then(|number| u64::try_from(number).ok())
         .filter(|number| *number > 0)
         .map(|number| RecordId { log, number });
-    let told = Told { number, machine, time, record_id, what };
+    // On its way to those who put it in order it is moved often.
+    let told = Box::new(Told { number, machine, time, record_id, what });
     match lacking(&told.what) {
         Some(field) => Err((Reason::NoProcess, format!("event {id} has no {field}"))),
         None => Ok((told, log)),

@@ -12,7 +12,7 @@ use crate::logged::{Log, Refusal};
 use crate::{Reason, Rejected, Told, What};
 
 /// The second pass: the process creations and exits that Sysmon tells, from the start of the stream.
-pub(crate) type Ahead = Box<dyn Iterator<Item = Told> + Send>;
+pub(crate) type Ahead = Box<dyn Iterator<Item = Box<Told>> + Send>;
 
 /// What of a machine's life is told twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Supersede {
     }
 
     /// Passes a record on, unless another of its stream tells the same better.
-    pub(crate) fn judge(&mut self, told: Told, log: Log) -> Result<Told, Refusal> {
+    pub(crate) fn judge(&mut self, told: Box<Told>, log: Log) -> Result<Box<Told>, Refusal> {
         let Some(kind) = kind(&told.what) else { return Ok(told) };
         match log {
             Log::Sysmon => {
@@ -76,7 +76,7 @@ impl Supersede {
     }
 
     /// The same, of a record that has its number.
-    pub(crate) fn judge_numbered(&mut self, told: Told, log: Log) -> Result<Told, Rejected> {
+    pub(crate) fn judge_numbered(&mut self, told: Box<Told>, log: Log) -> Result<Box<Told>, Rejected> {
         let number = told.number;
         self.judge(told, log).map_err(|(reason, detail)| Rejected { number, reason, detail })
     }

@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 
 use event::Time;
 use foldhash::HashMap;
-use telemetry::{Subject, Unique, What};
+use telemetry::{Subject, Told, Unique, What};
 
 /// So much room is kept for processes that come anew, and no more for one of them.
 const SPARE: usize = 64;
@@ -14,11 +14,11 @@ const SPARE: usize = 64;
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) file: usize,
-    pub(super) number: u64,
+    pub(super) told: Box<Told>,
+    /// When it counts as having happened.
     pub(super) time: Time,
     /// Whether the record says no time.
     pub(super) undated: bool,
-    pub(super) what: What,
     /// Whether it is told in another place than it came in.
     pub(super) reordered: bool,
     /// Whether it came too late for that.
@@ -38,7 +38,7 @@ type Key = u64;
 struct Waiting {
     place: Place,
     key: Option<Key>,
-    entry: Box<Entry>,
+    entry: Entry,
 }
 
 /// The records of one machine that wait, in the order of their times.
@@ -76,6 +76,15 @@ fn is_same(one: &Subject, other: &Subject) -> bool {
     one.unique == other.unique && one.process == other.process
 }
 
+impl Entry {
+    /// A record that was read; `time` is what it says of that.
+    pub(super) fn new(file: usize, told: Box<Told>, time: Option<Time>) -> Self {
+        let undated = time.is_none();
+        let time = time.unwrap_or_default();
+        Self { file, told, time, undated, reordered: false, late: false, mistaken: false }
+    }
+}
+
 impl Window {
     /// How many wait.
     pub(super) fn len(&self) -> usize {
@@ -83,10 +92,10 @@ impl Window {
     }
 
     /// Puts a record into its place. One that comes too late for that is given back, to be told at once.
-    pub(super) fn insert(&mut self, mut entry: Box<Entry>) -> Option<Box<Entry>> {
+    pub(super) fn insert(&mut self, mut entry: Entry) -> Option<Entry> {
         if entry.undated {
             let Some(newest) = self.newest else {
-                self.undated.push(*entry);
+                self.undated.push(entry);
                 return None;
             };
             entry.time = newest;
@@ -103,10 +112,10 @@ impl Window {
         None
     }
 
-    fn put(&mut self, entry: Box<Entry>) {
+    fn put(&mut self, entry: Entry) {
         let place = (entry.time, self.arrivals);
         self.arrivals += 1;
-        let key = subject(&entry.what).map(|subject| self.key(subject));
+        let key = subject(&entry.told.what).map(|subject| self.key(subject));
         if let Some(key) = key {
             let spare = &mut self.spare;
             insert(self.by_key.entry(key).or_insert_with(|| spare.pop().unwrap_or_default()), place, |it| {
@@ -125,12 +134,12 @@ impl Window {
         self.newest = Some(time);
         for mut entry in std::mem::take(&mut self.undated) {
             entry.time = time;
-            self.put(Box::new(entry));
+            self.put(entry);
         }
     }
 
     /// The next record, if more than `most` wait or it has waited `span`, in units of 100 ns.
-    pub(super) fn due(&mut self, most: usize, span: i64) -> Option<Box<Entry>> {
+    pub(super) fn due(&mut self, most: usize, span: i64) -> Option<Entry> {
         let over = self.len() > most;
         let (oldest, _) = match self.entries.front() {
             Some(waiting) => waiting.place,
@@ -142,7 +151,7 @@ impl Window {
     }
 
     /// The next record.
-    pub(super) fn next(&mut self) -> Option<Box<Entry>> {
+    pub(super) fn next(&mut self) -> Option<Entry> {
         if self.entries.is_empty() && !self.undated.is_empty() {
             self.date(Time::default());
         }
@@ -153,14 +162,14 @@ impl Window {
     }
 
     /// Takes out the first record of a process for which `wanted` says so, before its turn.
-    pub(super) fn take(&mut self, of: &Subject, wanted: impl Fn(&Entry) -> bool) -> Option<Box<Entry>> {
+    pub(super) fn take(&mut self, of: &Subject, wanted: impl Fn(&Entry) -> bool) -> Option<Entry> {
         let key = self.key(of);
         let mut next = 0;
         let at = self.by_key.get(&key)?.iter().find_map(|place| {
             let at = find(&self.entries, next, *place, |waiting| waiting.place)?;
             next = at + 1;
             let entry = &self.entries.get(at)?.entry;
-            let same = subject(&entry.what).is_some_and(|subject| is_same(subject, of));
+            let same = subject(&entry.told.what).is_some_and(|subject| is_same(subject, of));
             (same && wanted(entry)).then_some(at)
         })?;
         let Waiting { place, mut entry, .. } = self.entries.remove(at)?;
@@ -172,7 +181,7 @@ impl Window {
     /// What tells the process that is created next with an id, no later than `last`, from others.
     pub(super) fn born(&self, id: u32, last: Time) -> Option<&Unique> {
         let until_then = self.entries.iter().take_while(|waiting| waiting.place.0 <= last);
-        until_then.into_iter().find_map(|waiting| match &waiting.entry.what {
+        until_then.into_iter().find_map(|waiting| match &waiting.entry.told.what {
             What::ProcessCreate(create) if create.subject.process == Some(id) => {
                 create.subject.unique.as_ref()
             }
@@ -221,21 +230,17 @@ mod tests {
         Subject { process: Some(process), ..Subject::default() }
     }
 
-    fn exit(number: u64, time: Option<i64>, process: u32) -> Box<Entry> {
-        Box::new(Entry {
-            file: 0,
-            number,
-            time: Time(time.unwrap_or(0)),
-            undated: time.is_none(),
-            what: What::ProcessExit(ProcessExit { subject: of(process), status: None }),
-            reordered: false,
-            late: false,
-            mistaken: false,
-        })
+    fn entry(number: u64, time: Option<i64>, what: What) -> Entry {
+        let time = time.map(Time);
+        Entry::new(0, Box::new(Told { number, machine: None, time, record_id: None, what }), time)
+    }
+
+    fn exit(number: u64, time: Option<i64>, process: u32) -> Entry {
+        entry(number, time, What::ProcessExit(ProcessExit { subject: of(process), status: None }))
     }
 
     fn rest(window: &mut Window) -> Vec<(u64, i64)> {
-        std::iter::from_fn(|| window.next()).map(|entry| (entry.number, entry.time.0)).collect()
+        std::iter::from_fn(|| window.next()).map(|entry| (entry.told.number, entry.time.0)).collect()
     }
 
     #[test]
@@ -253,9 +258,9 @@ mod tests {
         window.insert(exit(1, Some(0), 8));
         window.insert(exit(2, Some(10), 8));
         assert!(window.due(2, 10).is_none());
-        assert_eq!(window.due(1, 10).map(|entry| entry.number), Some(1), "more than one waits");
+        assert_eq!(window.due(1, 10).map(|entry| entry.told.number), Some(1), "more than one waits");
         window.insert(exit(3, Some(21), 8));
-        assert_eq!(window.due(9, 10).map(|entry| entry.number), Some(2), "it has waited more than 10");
+        assert_eq!(window.due(9, 10).map(|entry| entry.told.number), Some(2), "it has waited more than 10");
         assert!(window.due(9, 10).is_none());
         assert!(window.insert(exit(4, Some(9), 8)).is_some_and(|entry| entry.late), "10 has been told");
         assert!(window.insert(exit(5, Some(10), 8)).is_none());
@@ -279,9 +284,9 @@ mod tests {
         let thread = ThreadEvent { subject: of(8), thread: Some(12), ..ThreadEvent::default() };
         window.insert(exit(1, Some(1), 4));
         window.insert(exit(2, Some(2), 8));
-        window.insert(Box::new(Entry { what: What::ThreadCreate(thread), ..*exit(3, Some(3), 8) }));
-        let is_thread = |entry: &Entry| matches!(entry.what, What::ThreadCreate(_));
-        assert_eq!(window.take(&of(8), is_thread).map(|entry| entry.number), Some(3));
+        window.insert(entry(3, Some(3), What::ThreadCreate(thread)));
+        let is_thread = |entry: &Entry| matches!(entry.told.what, What::ThreadCreate(_));
+        assert_eq!(window.take(&of(8), is_thread).map(|entry| entry.told.number), Some(3));
         assert!(window.take(&of(8), is_thread).is_none());
         assert!(window.take(&of(4), is_thread).is_none());
         let guid = Subject { unique: Some("g".into()), ..of(8) };

@@ -83,7 +83,7 @@ enum State {
     Ended,
 }
 
-type Outcome = Result<(Told, Log), Refusal>;
+type Outcome = Result<(Box<Told>, Log), Refusal>;
 
 /// The ways in which a chunk is read.
 struct Ways {
@@ -103,7 +103,7 @@ impl Ways {
 }
 
 impl Iterator for Records {
-    type Item = Result<Told, Rejected>;
+    type Item = Result<Box<Told>, Rejected>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.ready.is_empty() {
@@ -127,7 +127,10 @@ impl Iterator for Records {
         self.number += 1;
         let number = self.number;
         Some(match outcome.and_then(|(told, log)| self.supersede.judge(told, log)) {
-            Ok(told) => Ok(Told { number, ..told }),
+            Ok(mut told) => {
+                told.number = number;
+                Ok(told)
+            }
             Err((reason, detail)) => Err(Rejected { number, reason, detail }),
         })
     }

@@ -46,7 +46,7 @@ pub(crate) struct Records {
 }
 
 impl Iterator for Records {
-    type Item = Result<Told, Rejected>;
+    type Item = Result<Box<Told>, Rejected>;
 
     fn next(&mut self) -> Option<Self::Item> {
         Some(self.raw.next()?.and_then(|(told, log)| self.supersede.judge_numbered(told, log)))
@@ -66,7 +66,7 @@ fn split(stream: Box<dyn Read + Send>) -> Split {
 }
 
 impl Iterator for Raw {
-    type Item = Result<(Told, Log), Rejected>;
+    type Item = Result<(Box<Told>, Log), Rejected>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let split = self.split.as_mut()?;
@@ -88,7 +88,10 @@ impl Iterator for Raw {
             split.again_from(length);
         }
         Some(match outcome {
-            Ok((told, log)) => Ok((Told { number, ..told }, log)),
+            Ok((mut told, log)) => {
+                told.number = number;
+                Ok((told, log))
+            }
             Err((reason, detail)) => {
                 Err(Rejected { number, reason, detail: format!("at offset {offset}: {detail}") })
             }
@@ -102,7 +105,7 @@ fn record(
     cut: bool,
     keys: &mut Keys,
     dates: &mut Dates,
-) -> (Result<(Told, Log), Refusal>, Option<usize>) {
+) -> (Result<(Box<Told>, Log), Refusal>, Option<usize>) {
     let (mut fields, length) = match event::read(text, keys) {
         Ok(read) => read,
         Err(error) => {

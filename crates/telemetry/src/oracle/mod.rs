@@ -3,6 +3,7 @@
 
 mod log;
 
+use std::borrow::Borrow;
 use std::io::{self, Read};
 
 pub use log::{Entry, evtx, evtx_header};
@@ -97,14 +98,14 @@ impl Reader {
     }
 }
 
-fn counted(records: impl Iterator<Item = Result<Told, Rejected>>) -> (u64, u64) {
+fn counted<T: Borrow<Told>>(records: impl Iterator<Item = Result<T, Rejected>>) -> (u64, u64) {
     let (mut accepted, mut rejected, mut last) = (0, 0, 0);
     for record in records {
         let number = match record {
             Ok(told) => {
                 accepted += 1;
-                assert_told(&told);
-                told.number
+                assert_told(told.borrow());
+                told.borrow().number
             }
             Err(refused) => {
                 rejected += 1;

@@ -137,7 +137,7 @@ fn everything(options: &Options, records: &Records) -> Everything {
             Ok((machine, time, record_id, what)) => Ok(Told { number, machine, time, record_id, what }),
             Err(reason) => Err(Rejected { number, reason, detail: String::new() }),
         };
-        normaliser.take(0, record, &mut out);
+        normaliser.take(0, record.map(Box::new), &mut out);
     }
     normaliser.finish(&mut out);
     all.account = normaliser.account().clone();

@@ -356,7 +356,7 @@ fn machines_are_told_apart_and_one_can_be_chosen() {
             }
         };
         for told in [records("HOST42"), records("other"), records("host42")].into_iter().flatten() {
-            normaliser.take(0, Ok(told), &mut out);
+            normaliser.take(0, Ok(Box::new(told)), &mut out);
         }
         normaliser.finish(&mut out);
         (counts, normaliser.account().clone())

@@ -112,7 +112,8 @@ pub(super) fn decode(bytes: &[u8], into: &mut Vec<u8>) -> Option<()> {
     let (units, []) = bytes.as_chunks::<2>() else { return None };
     into.reserve(units.len());
     let blocks = units.as_chunks::<TOGETHER>().0.iter();
-    let plain = blocks.take_while(|block| are_plain(block)).map(|block| into.extend(block.map(|[low, _]| low)));
+    let plain =
+        blocks.take_while(|block| are_plain(block)).map(|block| into.extend(block.map(|[low, _]| low)));
     let units = &units[plain.count() * TOGETHER..];
     let plain = units.iter().position(|unit| !matches!(unit, [1..=0x7F, 0])).unwrap_or(units.len());
     into.extend(units[..plain].iter().map(|[low, _]| *low));
