@@ -21,6 +21,7 @@ mod format;
 pub mod fuzzing;
 mod json;
 mod logged;
+mod names;
 mod open;
 #[cfg(feature = "fuzzing")]
 pub mod oracle;

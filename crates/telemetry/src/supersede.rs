@@ -7,6 +7,7 @@
 //! there what has come by then says it (`feed`).
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use crate::logged::{Log, Refusal};
 use crate::{Reason, Rejected, Told, What};
@@ -24,7 +25,7 @@ enum Kind {
 /// Which machines Sysmon tells what of.
 pub(crate) struct Supersede {
     /// The machines, for each kind.
-    known: [HashSet<Option<String>>; 2],
+    known: [HashSet<Option<Arc<str>>>; 2],
     open: Option<Box<dyn FnOnce() -> Ahead + Send>>,
     ahead: Option<Ahead>,
 }
@@ -82,8 +83,8 @@ impl Supersede {
     }
 
     /// Whether Sysmon tells such events of a machine, here or further on.
-    fn is_known(&mut self, machine: &Option<String>, kind: Kind) -> bool {
-        let known = |kinds: &[HashSet<Option<String>>; 2]| kinds[kind as usize].contains(machine);
+    fn is_known(&mut self, machine: &Option<Arc<str>>, kind: Kind) -> bool {
+        let known = |kinds: &[HashSet<Option<Arc<str>>>; 2]| kinds[kind as usize].contains(machine);
         if known(&self.known) {
             return true;
         }
@@ -102,7 +103,7 @@ impl Supersede {
         false
     }
 
-    fn know(&mut self, machine: &Option<String>, kind: Kind) {
+    fn know(&mut self, machine: &Option<Arc<str>>, kind: Kind) {
         let known = &mut self.known[kind as usize];
         if !known.contains(machine) {
             known.insert(machine.clone());

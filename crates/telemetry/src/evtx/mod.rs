@@ -24,6 +24,7 @@ use crate::container::Part;
 use crate::json;
 use crate::json::keys::Keys;
 use crate::logged::{self, Log, Refusal};
+use crate::names::Names;
 use crate::supersede::{Ahead, Supersede};
 use crate::{Reason, Rejected, Told};
 use chunks::{Chunk, Chunks, Place};
@@ -90,6 +91,7 @@ struct Ways {
     direct: Option<Direct>,
     settings: Arc<ParserSettings>,
     keys: Keys,
+    names: Names,
 }
 
 impl Ways {
@@ -98,6 +100,7 @@ impl Ways {
             direct: Some(Direct::default()),
             settings: Arc::new(ParserSettings::default().indent(false)),
             keys: Keys::new(),
+            names: Names::default(),
         }
     }
 }
@@ -138,7 +141,7 @@ impl Iterator for Records {
 
 /// Reads the records of a chunk, and of a bad one as many as can be read. Gives its room back.
 fn read(chunk: Chunk, ways: &mut Ways, emit: &mut dyn FnMut(Outcome)) -> Vec<u8> {
-    let Ways { direct, settings, keys } = ways;
+    let Ways { direct, settings, keys, names } = ways;
     let (place, cut, mut data) = match chunk {
         Chunk::Bad { reason, detail } => {
             emit(Err((reason, detail)));
@@ -160,7 +163,7 @@ fn read(chunk: Chunk, ways: &mut Ways, emit: &mut dyn FnMut(Outcome)) -> Vec<u8>
     if let Some(outcomes) = read {
         outcomes.for_each(&mut *emit);
     } else {
-        render(&mut data, place, settings, keys, emit);
+        render(&mut data, place, settings, (keys, names), emit);
     }
     if cut.is_some() {
         emit(Err((Reason::Truncated, format!("{place}: the file ends within this chunk"))));
@@ -173,16 +176,15 @@ fn render(
     data: &mut EvtxChunkData,
     place: Place,
     settings: &Arc<ParserSettings>,
-    keys: &mut Keys,
+    (keys, names): (&mut Keys, &mut Names),
     emit: &mut dyn FnMut(Outcome),
 ) {
     match data.parse(Arc::clone(settings)) {
         Ok(mut chunk) => {
             for record in chunk.iter() {
                 emit(match record {
-                    Ok(record) => {
-                        one(record, keys).map_err(|(reason, detail)| (reason, format!("{place}: {detail}")))
-                    }
+                    Ok(record) => one(record, keys, names)
+                        .map_err(|(reason, detail)| (reason, format!("{place}: {detail}"))),
                     Err(error) => Err((Reason::Damaged, format!("{place}: {}", explained(&error)))),
                 });
             }
@@ -191,13 +193,13 @@ fn render(
     }
 }
 
-fn one(record: ::evtx::EvtxRecord<'_>, keys: &mut Keys) -> Outcome {
+fn one(record: ::evtx::EvtxRecord<'_>, keys: &mut Keys, names: &mut Names) -> Outcome {
     let (id, written) = (record.event_record_id, record.timestamp);
     let named = |(reason, detail): Refusal| (reason, format!("record {id}: {detail}"));
     let json = record.into_json_bytes().map_err(|error| named((Reason::Damaged, explained(&error))))?;
     let (fields, _) =
         json::event::read(&json.data, keys).map_err(|error| named((Reason::Malformed, error.to_string())))?;
-    let (mut told, log) = logged::tell(&fields, 0).map_err(named)?;
+    let (mut told, log) = logged::tell(&fields, 0, names).map_err(named)?;
     if told.time.is_none() {
         told.time = i64::try_from(written.as_nanosecond()).ok().map(Time::from_unix_nanos);
     }

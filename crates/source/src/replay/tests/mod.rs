@@ -22,7 +22,7 @@ fn with_guid(process: u32, unique: &str) -> Subject {
 }
 
 fn create_of(subject: Subject, parent: Subject) -> What {
-    let image = Some(format!(r"C:\bin\p{}.exe", subject.process.unwrap_or(0)));
+    let image = Some(format!(r"C:\bin\p{}.exe", subject.process.unwrap_or(0)).into());
     What::ProcessCreate(ProcessCreate {
         subject: Subject { image, ..subject },
         parent,

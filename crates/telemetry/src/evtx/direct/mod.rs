@@ -17,6 +17,7 @@ use super::Outcome;
 use super::chunks::{Place, RECORD_LEAST, RECORD_MAGIC};
 use crate::fields::{Field, Fields};
 use crate::logged::{self, Refusal};
+use crate::names::Names;
 use cursor::Cursor;
 use template::{Content, Kind, Template};
 use values::{Instance, Read, Values};
@@ -40,6 +41,7 @@ pub(super) struct Direct {
     /// The texts of a record, which are UTF-8: of what is about it, and its own.
     texts: [Vec<u8>; 2],
     read: Vec<(Field, u8, Read)>,
+    names: Names,
     outcomes: Vec<Outcome>,
 }
 
@@ -116,7 +118,7 @@ impl Direct {
         take(&outer[about..], &self.outer, chunk, text, read)?;
         take(inner, &self.inner, chunk, text, read)?;
         set(&mut fields, read, text);
-        Some(tell(&fields, written))
+        Some(tell(&fields, written, &mut self.names))
     }
 
     /// The template of an instance, by its place among those of the chunk.
@@ -165,8 +167,12 @@ fn set<'a>(fields: &mut Fields<'a>, read: &mut Vec<(Field, u8, Read)>, text: &'a
     }
 }
 
-fn tell(fields: &Fields<'_>, written: u64) -> Result<(Box<crate::Told>, logged::Log), Refusal> {
-    let (mut told, log) = logged::tell(fields, 0)?;
+fn tell(
+    fields: &Fields<'_>,
+    written: u64,
+    names: &mut Names,
+) -> Result<(Box<crate::Told>, logged::Log), Refusal> {
+    let (mut told, log) = logged::tell(fields, 0, names)?;
     if told.time.is_none() {
         told.time = i64::try_from(written).ok().map(Time);
     }
