@@ -6,8 +6,11 @@ use crate::{Reason, RecordId, Told, What, security, sysmon};
 
 pub(crate) use crate::{Log, Refusal};
 
+/// What an event tells, and which log it is of; or why it is not told.
+pub(crate) type Outcome = Result<(Box<Told>, Log), Refusal>;
+
 /// What an event tells; its number in its file is the reader's to say.
-pub(crate) fn tell(fields: &Fields<'_>, number: u64, names: &mut Names) -> Result<(Box<Told>, Log), Refusal> {
+pub(crate) fn tell(fields: &Fields<'_>, number: u64, names: &mut Names) -> Outcome {
     let Some(id) = fields.number(Field::EventId) else {
         return Err((Reason::Malformed, "no event id: it is no event of a Windows log".into()));
     };

@@ -23,7 +23,7 @@ use memchr::memmem;
 use crate::container::Part;
 use crate::json;
 use crate::json::keys::Keys;
-use crate::logged::{self, Log, Refusal};
+use crate::logged::{self, Log, Outcome, Refusal};
 use crate::names::Names;
 use crate::supersede::{Ahead, Supersede};
 use crate::{Reason, Rejected, Told};
@@ -83,8 +83,6 @@ enum State {
     Open(Chunks),
     Ended,
 }
-
-type Outcome = Result<(Box<Told>, Log), Refusal>;
 
 /// The ways in which a chunk is read.
 struct Ways {

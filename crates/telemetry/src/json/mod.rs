@@ -17,7 +17,7 @@ mod wrap;
 use std::io::Read;
 
 use crate::container::Part;
-use crate::logged::{self, Log};
+use crate::logged::{self, Log, Outcome};
 use crate::names::Names;
 use crate::supersede::{Ahead, Supersede};
 use crate::utf16::Narrow;
@@ -115,7 +115,7 @@ fn record(
     keys: &mut Keys,
     dates: &mut Dates,
     names: &mut Names,
-) -> (Result<(Box<Told>, Log), Refusal>, Option<usize>) {
+) -> (Outcome, Option<usize>) {
     let (mut fields, length) = match event::read(text, keys) {
         Ok(read) => read,
         Err(error) => {

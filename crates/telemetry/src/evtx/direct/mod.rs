@@ -13,10 +13,9 @@ use std::vec::Drain;
 
 use event::Time;
 
-use super::Outcome;
 use super::chunks::{Place, RECORD_LEAST, RECORD_MAGIC};
 use crate::fields::{Field, Fields};
-use crate::logged::{self, Refusal};
+use crate::logged::{self, Outcome};
 use crate::names::Names;
 use cursor::Cursor;
 use template::{Content, Kind, Template};
@@ -167,11 +166,7 @@ fn set<'a>(fields: &mut Fields<'a>, read: &mut Vec<(Field, u8, Read)>, text: &'a
     }
 }
 
-fn tell(
-    fields: &Fields<'_>,
-    written: u64,
-    names: &mut Names,
-) -> Result<(Box<crate::Told>, logged::Log), Refusal> {
+fn tell(fields: &Fields<'_>, written: u64, names: &mut Names) -> Outcome {
     let (mut told, log) = logged::tell(fields, 0, names)?;
     if told.time.is_none() {
         told.time = i64::try_from(written).ok().map(Time);
