@@ -222,6 +222,7 @@ fn find<T>(queue: &VecDeque<T>, guess: usize, wanted: Place, place: impl Fn(&T) 
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use telemetry::{ProcessExit, ThreadEvent};
 
     use super::*;
@@ -293,5 +294,66 @@ mod tests {
         assert!(window.take(&guid, |_| true).is_none(), "which one that is, only the other name says");
         assert_eq!(rest(&mut window), [(1, 1), (2, 2)]);
         assert!(window.by_key.is_empty());
+    }
+    /// What a window does, by sorting all that waits each time: times, numbers and processes.
+    #[derive(Default)]
+    struct Sorted {
+        waiting: Vec<(i64, u64, u32)>,
+        newest: i64,
+        told: i64,
+    }
+
+    impl Sorted {
+        /// Whether it is not too late.
+        fn insert(&mut self, time: i64, number: u64, process: u32) -> bool {
+            if time < self.told {
+                return false;
+            }
+            self.newest = self.newest.max(time);
+            self.waiting.push((time, number, process));
+            self.waiting.sort_unstable();
+            true
+        }
+
+        fn due(&mut self, most: usize, span: i64) -> Option<u64> {
+            let oldest = self.waiting.first()?.0;
+            if self.waiting.len() <= most && self.newest - oldest <= span {
+                return None;
+            }
+            self.told = self.told.max(oldest);
+            Some(self.waiting.remove(0).1)
+        }
+
+        fn take(&mut self, process: u32, odd: bool) -> Option<u64> {
+            let wanted = |it: &&(i64, u64, u32)| it.2 == process && (it.1 % 2 == 1) == odd;
+            let number = self.waiting.iter().find(wanted)?.1;
+            self.waiting.retain(|it| it.1 != number);
+            Some(number)
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn records_leave_as_if_all_that_wait_were_sorted_each_time(
+            records in proptest::collection::vec((0..40_i64, 0..4_u32, 0..4_u32, any::<bool>()), 1..80),
+            (most, span) in (0..12_usize, 0..30_i64),
+        ) {
+            let (mut window, mut sorted) = (Window::default(), Sorted::default());
+            for (number, (time, process, other, odd)) in (1..).zip(records) {
+                let late = window.insert(exit(number, Some(time), process)).is_some();
+                prop_assert_eq!(!late, sorted.insert(time, number, process));
+                let taken = window.take(&of(other), |entry| (entry.told.number % 2 == 1) == odd);
+                prop_assert_eq!(taken.map(|entry| entry.told.number), sorted.take(other, odd));
+                loop {
+                    let due = window.due(most, span).map(|entry| entry.told.number);
+                    prop_assert_eq!(due, sorted.due(most, span));
+                    if due.is_none() { break }
+                }
+                prop_assert_eq!(window.len(), sorted.waiting.len());
+            }
+            let left: Vec<_> = sorted.waiting.iter().map(|(time, number, _)| (*number, *time)).collect();
+            prop_assert_eq!(rest(&mut window), left);
+            prop_assert!(window.by_key.is_empty());
+        }
     }
 }
