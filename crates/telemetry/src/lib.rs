@@ -1,7 +1,7 @@
 //! What other tools have recorded of Windows machines, read record by record.
 //!
 //! ```text
-//!   file, pipe ──▶ container (plain, gzip, zip) ──▶ format, by content ──▶ Feed ──▶ Told | Rejected | Event | Idle
+//!   file, pipe ──▶ container (plain, gzip, zip) ──▶ format, by content ──▶ Feed ──▶ Told | Rejected | Events | Idle
 //!                                                   evtx  json  procmon    feed/
 //!                                                   recording
 //! ```
