@@ -1,7 +1,7 @@
 //! What other tools have recorded of Windows machines, read record by record.
 //!
 //! ```text
-//!   file, pipe ──▶ container (plain, gzip, zip) ──▶ format, by content ──▶ Feed ──▶ Told | Rejected | Event | Idle
+//!   file, pipe ──▶ container (plain, gzip, zip) ──▶ format, by content ──▶ Feed ──▶ Told | Rejected | Events | Idle
 //!                                                   evtx  json  procmon    feed/
 //!                                                   recording
 //! ```
@@ -21,6 +21,7 @@ mod format;
 pub mod fuzzing;
 mod json;
 mod logged;
+mod names;
 mod open;
 #[cfg(feature = "fuzzing")]
 pub mod oracle;
@@ -47,7 +48,7 @@ pub use unique::Unique;
 
 /// What a file holds, one record after the other, in the order of the file: each is accepted or rejected, and none is left
 /// out, so that what was accepted and what was rejected is what was read.
-pub type Records<'a> = Box<dyn Iterator<Item = Result<Told, Rejected>> + Send + 'a>;
+pub type Records<'a> = Box<dyn Iterator<Item = Result<Box<Told>, Rejected>> + Send + 'a>;
 
 /// Why a record is not told: the reason, and what exactly.
 pub(crate) type Refusal = (Reason, String);

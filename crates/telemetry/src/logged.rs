@@ -1,24 +1,28 @@
 //! What an event of a Windows log tells, by its named fields: the same for every format that holds such events.
 
 use crate::fields::{Field, Fields};
+use crate::names::Names;
 use crate::{Reason, RecordId, Told, What, security, sysmon};
 
 pub(crate) use crate::{Log, Refusal};
 
+/// What an event tells, and which log it is of; or why it is not told.
+pub(crate) type Outcome = Result<(Box<Told>, Log), Refusal>;
+
 /// What an event tells; its number in its file is the reader's to say.
-pub(crate) fn tell(fields: &Fields<'_>, number: u64) -> Result<(Told, Log), Refusal> {
+pub(crate) fn tell(fields: &Fields<'_>, number: u64, names: &mut Names) -> Outcome {
     let Some(id) = fields.number(Field::EventId) else {
         return Err((Reason::Malformed, "no event id: it is no event of a Windows log".into()));
     };
     let told = log(fields, id).and_then(|log| {
         let what = match log {
-            Log::Sysmon => sysmon::tell(id, fields),
-            Log::Security => security::tell(id, fields),
+            Log::Sysmon => sysmon::tell(id, fields, names),
+            Log::Security => security::tell(id, fields, names),
         };
         what.map(|what| (what, log))
     });
     let Some((what, log)) = told else { return Err(other(fields, id)) };
-    let machine = fields.text(Field::Computer).map(|name| name.to_lowercase());
+    let machine = fields.text(Field::Computer).map(|name| names.machine(&name));
     let time = fields.time(Field::UtcTime).or_else(|| fields.time(Field::Time));
     // An event that went to no log has 0.
     let record_id = fields
@@ -26,7 +30,8 @@ pub(crate) fn tell(fields: &Fields<'_>, number: u64) -> Result<(Told, Log), Refu
         .and_then(|number| u64::try_from(number).ok())
         .filter(|number| *number > 0)
         .map(|number| RecordId { log, number });
-    let told = Told { number, machine, time, record_id, what };
+    // On its way to those who put it in order it is moved often.
+    let told = Box::new(Told { number, machine, time, record_id, what });
     match lacking(&told.what) {
         Some(field) => Err((Reason::NoProcess, format!("event {id} has no {field}"))),
         None => Ok((told, log)),
@@ -68,7 +73,8 @@ fn named(fields: &Fields<'_>) -> Option<Option<Log>> {
 }
 
 fn by_provider(name: &str) -> Option<Log> {
-    if has_word(name, "sysmon") {
+    // What it is in nearly all logs, and the longer way would find as well.
+    if name == "Microsoft-Windows-Sysmon" || has_word(name, "sysmon") {
         Some(Log::Sysmon)
     } else if has_word(name, "security-auditing") {
         Some(Log::Security)

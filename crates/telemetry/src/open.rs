@@ -214,7 +214,7 @@ impl Iterator for Reader {
         loop {
             let (_, _, now) = self.now.as_mut()?;
             if let Some(record) = now.next() {
-                return Some(record);
+                return Some(record.map(|told| *told));
             }
             let (part, format) = self.parts.next()?;
             match opened(part, format) {
@@ -248,11 +248,13 @@ pub fn read(part: &Part, format: Format) -> Result<Records<'static>, OpenError> 
         Format::ProcmonCsv => {
             let input = BufReader::new(part.stream());
             let reader = procmon::csv::Reader::open(input, procmon::csv::Options::default());
-            Box::new(reader.map_err(|error| unfit(error.to_string()))?)
+            let reader = reader.map_err(|error| unfit(error.to_string()))?;
+            Box::new(reader.map(|record| record.map(Box::new)))
         }
         Format::Pml => {
             let input = part.seekable().map_err(|error| unfit(error.to_string()))?;
-            Box::new(procmon::pml::Reader::open(input).map_err(|error| unfit(error.to_string()))?)
+            let reader = procmon::pml::Reader::open(input).map_err(|error| unfit(error.to_string()))?;
+            Box::new(reader.map(|record| record.map(Box::new)))
         }
         Format::Cbr | Format::CbrLines => {
             return Err(unfit("it holds events as they are told, and no records".into()));

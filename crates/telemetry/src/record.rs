@@ -1,6 +1,7 @@
 //! One record of a recording, as its file tells it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use event::Time;
 
@@ -12,7 +13,7 @@ pub struct Told {
     /// Which record of its file it is: the first is 1. For text with a line for each record, the line.
     pub number: u64,
     /// The machine that it happened on, as the file names it.
-    pub machine: Option<String>,
+    pub machine: Option<Arc<str>>,
     /// When it happened.
     pub time: Option<Time>,
     /// What tells it from all others that its machine wrote, where it comes from a log that numbers them.
@@ -66,7 +67,7 @@ pub struct Subject {
     /// What tells it from others with the same id.
     pub unique: Option<Unique>,
     /// Its main image, as a DOS or NT path.
-    pub image: Option<String>,
+    pub image: Option<Arc<str>>,
 }
 
 /// A process at its creation.

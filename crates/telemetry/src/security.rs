@@ -1,6 +1,7 @@
 //! The security log's events: 4688 process created, 4689 process exited.
 
 use crate::fields::{Field, Fields};
+use crate::names::Names;
 use crate::{ProcessCreate, ProcessExit, Subject, What};
 
 const CREATED: i64 = 4688;
@@ -12,7 +13,8 @@ pub(crate) const fn is_process_event(id: i64) -> bool {
 }
 
 /// What an event of the security log tells, if it is one that drivers are told of.
-pub(crate) fn tell(id: i64, fields: &Fields<'_>) -> Option<What> {
+pub(crate) fn tell(id: i64, fields: &Fields<'_>, names: &mut Names) -> Option<What> {
+    let mut image = |field| fields.text(field).map(|image| names.image(&image));
     Some(match id {
         // Where only ECS's own fields are left of it, they name the new process and its parent as such.
         CREATED if !fields.has(Field::NewProcessId) && fields.has(Field::ParentProcessId) => {
@@ -20,12 +22,12 @@ pub(crate) fn tell(id: i64, fields: &Fields<'_>) -> Option<What> {
                 subject: Subject {
                     process: fields.id(Field::ProcessId),
                     unique: None,
-                    image: fields.owned(Field::Image),
+                    image: image(Field::Image),
                 },
                 parent: Subject {
                     process: fields.id(Field::ParentProcessId),
                     unique: None,
-                    image: fields.owned(Field::ParentImage),
+                    image: image(Field::ParentImage),
                 },
                 command_line: fields.owned(Field::CommandLine),
                 ..ProcessCreate::default()
@@ -35,13 +37,13 @@ pub(crate) fn tell(id: i64, fields: &Fields<'_>) -> Option<What> {
             subject: Subject {
                 process: fields.id(Field::NewProcessId),
                 unique: None,
-                image: fields.owned(Field::NewProcessName),
+                image: image(Field::NewProcessName),
             },
             // What the event calls the process is the one that created the new one.
             parent: Subject {
                 process: fields.id(Field::ProcessId),
                 unique: None,
-                image: fields.owned(Field::ParentProcessName),
+                image: image(Field::ParentProcessName),
             },
             command_line: fields.owned(Field::CommandLine),
             ..ProcessCreate::default()
@@ -50,7 +52,7 @@ pub(crate) fn tell(id: i64, fields: &Fields<'_>) -> Option<What> {
             subject: Subject {
                 process: fields.id(Field::ProcessId),
                 unique: None,
-                image: fields.owned(Field::ProcessName).or_else(|| fields.owned(Field::Image)),
+                image: image(Field::ProcessName).or_else(|| image(Field::Image)),
             },
             status: fields.status(Field::Status),
         }),

@@ -7,12 +7,13 @@
 //! there what has come by then says it (`feed`).
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use crate::logged::{Log, Refusal};
 use crate::{Reason, Rejected, Told, What};
 
 /// The second pass: the process creations and exits that Sysmon tells, from the start of the stream.
-pub(crate) type Ahead = Box<dyn Iterator<Item = Told> + Send>;
+pub(crate) type Ahead = Box<dyn Iterator<Item = Box<Told>> + Send>;
 
 /// What of a machine's life is told twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ enum Kind {
 /// Which machines Sysmon tells what of.
 pub(crate) struct Supersede {
     /// The machines, for each kind.
-    known: [HashSet<Option<String>>; 2],
+    known: [HashSet<Option<Arc<str>>>; 2],
     open: Option<Box<dyn FnOnce() -> Ahead + Send>>,
     ahead: Option<Ahead>,
 }
@@ -54,7 +55,7 @@ impl Supersede {
     }
 
     /// Passes a record on, unless another of its stream tells the same better.
-    pub(crate) fn judge(&mut self, told: Told, log: Log) -> Result<Told, Refusal> {
+    pub(crate) fn judge(&mut self, told: Box<Told>, log: Log) -> Result<Box<Told>, Refusal> {
         let Some(kind) = kind(&told.what) else { return Ok(told) };
         match log {
             Log::Sysmon => {
@@ -76,14 +77,14 @@ impl Supersede {
     }
 
     /// The same, of a record that has its number.
-    pub(crate) fn judge_numbered(&mut self, told: Told, log: Log) -> Result<Told, Rejected> {
+    pub(crate) fn judge_numbered(&mut self, told: Box<Told>, log: Log) -> Result<Box<Told>, Rejected> {
         let number = told.number;
         self.judge(told, log).map_err(|(reason, detail)| Rejected { number, reason, detail })
     }
 
     /// Whether Sysmon tells such events of a machine, here or further on.
-    fn is_known(&mut self, machine: &Option<String>, kind: Kind) -> bool {
-        let known = |kinds: &[HashSet<Option<String>>; 2]| kinds[kind as usize].contains(machine);
+    fn is_known(&mut self, machine: &Option<Arc<str>>, kind: Kind) -> bool {
+        let known = |kinds: &[HashSet<Option<Arc<str>>>; 2]| kinds[kind as usize].contains(machine);
         if known(&self.known) {
             return true;
         }
@@ -102,7 +103,7 @@ impl Supersede {
         false
     }
 
-    fn know(&mut self, machine: &Option<String>, kind: Kind) {
+    fn know(&mut self, machine: &Option<Arc<str>>, kind: Kind) {
         let known = &mut self.known[kind as usize];
         if !known.contains(machine) {
             known.insert(machine.clone());

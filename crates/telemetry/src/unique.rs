@@ -46,18 +46,17 @@ impl Unique {
 /// The two halves of a GUID.
 fn digits(text: &str) -> Option<(u64, u64)> {
     let text: &[u8; LENGTH] = text.as_bytes().try_into().ok()?;
-    let (mut value, mut all) = (0_u128, 0);
-    for (at, byte) in text.iter().enumerate() {
-        if DASHES.contains(&at) {
-            all |= if *byte == b'-' { 0 } else { NONE };
-        } else {
+    let mut none = if DASHES.iter().all(|at| text[*at] == b'-') { 0 } else { NONE };
+    let mut number = |parts: &[&[u8]]| {
+        parts.iter().copied().flatten().fold(0, |number, byte| {
             let digit = DIGITS[usize::from(*byte)];
-            all |= digit;
-            value = value << 4 | u128::from(digit & 0xF);
-        }
-    }
-    let half = |value: u128| u64::try_from(value & u128::from(u64::MAX)).unwrap_or(0);
-    (all < 0x10).then(|| (half(value >> 64), half(value)))
+            none |= digit;
+            number << 4 | u64::from(digit & 0xF)
+        })
+    };
+    let high = number(&[&text[..8], &text[9..13], &text[14..18]]);
+    let low = number(&[&text[19..23], &text[24..]]);
+    (none < 0x10).then_some((high, low))
 }
 
 impl From<&str> for Unique {

@@ -1,6 +1,6 @@
 //! Many machines in one recording, told apart.
 
-use event::{Event, EventKind, ProcessId, Time};
+use event::{Event, EventKind, ProcessId};
 use foldhash::{HashMap, HashMapExt};
 use telemetry::{Reason, Rejected};
 
@@ -112,7 +112,7 @@ impl Normaliser {
     pub fn take(
         &mut self,
         file: usize,
-        record: Result<telemetry::Told, Rejected>,
+        record: Result<Box<telemetry::Told>, Rejected>,
         out: &mut dyn FnMut(Step<'_>),
     ) {
         self.account.read += 1;
@@ -122,10 +122,10 @@ impl Normaliser {
                 return self.reject(file, number, Cause::Read(reason), &detail, out);
             }
         };
-        let name = told.machine.unwrap_or_default();
-        let index = match self.wanted(&name) {
+        let name = told.machine.as_deref().unwrap_or_default();
+        let index = match self.wanted(name) {
             Ok(index) => index,
-            Err(cause) => return self.reject(file, told.number, cause, &name, out),
+            Err(cause) => return self.reject(file, told.number, cause, name, out),
         };
         // NT has no time before 1601.
         let time = told.time.filter(|time| time.0 >= 0);
@@ -135,16 +135,7 @@ impl Normaliser {
             let detail = format!("record {} of the log was told before", id.number);
             return self.reject(file, told.number, Cause::Duplicate, &detail, out);
         }
-        let entry = Box::new(Entry {
-            file,
-            number: told.number,
-            time: time.unwrap_or(Time(0)),
-            undated: time.is_none(),
-            what: told.what,
-            reordered: false,
-            late: false,
-            mistaken: false,
-        });
+        let entry = Entry::new(file, told, time);
         let Some(machine) = self.machines.get_mut(index) else { return };
         let mut reading = Reading { options: &self.options, account: &mut self.account, out };
         let before = machine.window.len();

@@ -1,6 +1,7 @@
 //! Who lives on a recorded machine, and who has exited of late.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use event::{Architecture, ClientId, ProcessId, ThreadId, Time};
 use foldhash::HashMap;
@@ -40,7 +41,7 @@ pub(super) struct Live {
     /// When it was created, where that was told.
     pub(super) created: Option<Time>,
     /// Its image, as its creation's record says it.
-    pub(super) image: Option<String>,
+    pub(super) image: Option<Arc<str>>,
     /// In which context it was created.
     pub(super) creator: ClientId,
     pub(super) first_thread: u32,

@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 
 use event::Time;
 use foldhash::HashMap;
-use telemetry::{Subject, Unique, What};
+use telemetry::{Subject, Told, Unique, What};
 
 /// So much room is kept for processes that come anew, and no more for one of them.
 const SPARE: usize = 64;
@@ -14,11 +14,11 @@ const SPARE: usize = 64;
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) file: usize,
-    pub(super) number: u64,
+    pub(super) told: Box<Told>,
+    /// When it counts as having happened.
     pub(super) time: Time,
     /// Whether the record says no time.
     pub(super) undated: bool,
-    pub(super) what: What,
     /// Whether it is told in another place than it came in.
     pub(super) reordered: bool,
     /// Whether it came too late for that.
@@ -38,7 +38,7 @@ type Key = u64;
 struct Waiting {
     place: Place,
     key: Option<Key>,
-    entry: Box<Entry>,
+    entry: Entry,
 }
 
 /// The records of one machine that wait, in the order of their times.
@@ -76,6 +76,15 @@ fn is_same(one: &Subject, other: &Subject) -> bool {
     one.unique == other.unique && one.process == other.process
 }
 
+impl Entry {
+    /// A record that was read; `time` is what it says of that.
+    pub(super) fn new(file: usize, told: Box<Told>, time: Option<Time>) -> Self {
+        let undated = time.is_none();
+        let time = time.unwrap_or_default();
+        Self { file, told, time, undated, reordered: false, late: false, mistaken: false }
+    }
+}
+
 impl Window {
     /// How many wait.
     pub(super) fn len(&self) -> usize {
@@ -83,10 +92,10 @@ impl Window {
     }
 
     /// Puts a record into its place. One that comes too late for that is given back, to be told at once.
-    pub(super) fn insert(&mut self, mut entry: Box<Entry>) -> Option<Box<Entry>> {
+    pub(super) fn insert(&mut self, mut entry: Entry) -> Option<Entry> {
         if entry.undated {
             let Some(newest) = self.newest else {
-                self.undated.push(*entry);
+                self.undated.push(entry);
                 return None;
             };
             entry.time = newest;
@@ -103,10 +112,10 @@ impl Window {
         None
     }
 
-    fn put(&mut self, entry: Box<Entry>) {
+    fn put(&mut self, entry: Entry) {
         let place = (entry.time, self.arrivals);
         self.arrivals += 1;
-        let key = subject(&entry.what).map(|subject| self.key(subject));
+        let key = subject(&entry.told.what).map(|subject| self.key(subject));
         if let Some(key) = key {
             let spare = &mut self.spare;
             insert(self.by_key.entry(key).or_insert_with(|| spare.pop().unwrap_or_default()), place, |it| {
@@ -125,12 +134,12 @@ impl Window {
         self.newest = Some(time);
         for mut entry in std::mem::take(&mut self.undated) {
             entry.time = time;
-            self.put(Box::new(entry));
+            self.put(entry);
         }
     }
 
     /// The next record, if more than `most` wait or it has waited `span`, in units of 100 ns.
-    pub(super) fn due(&mut self, most: usize, span: i64) -> Option<Box<Entry>> {
+    pub(super) fn due(&mut self, most: usize, span: i64) -> Option<Entry> {
         let over = self.len() > most;
         let (oldest, _) = match self.entries.front() {
             Some(waiting) => waiting.place,
@@ -142,7 +151,7 @@ impl Window {
     }
 
     /// The next record.
-    pub(super) fn next(&mut self) -> Option<Box<Entry>> {
+    pub(super) fn next(&mut self) -> Option<Entry> {
         if self.entries.is_empty() && !self.undated.is_empty() {
             self.date(Time::default());
         }
@@ -153,14 +162,14 @@ impl Window {
     }
 
     /// Takes out the first record of a process for which `wanted` says so, before its turn.
-    pub(super) fn take(&mut self, of: &Subject, wanted: impl Fn(&Entry) -> bool) -> Option<Box<Entry>> {
+    pub(super) fn take(&mut self, of: &Subject, wanted: impl Fn(&Entry) -> bool) -> Option<Entry> {
         let key = self.key(of);
         let mut next = 0;
         let at = self.by_key.get(&key)?.iter().find_map(|place| {
             let at = find(&self.entries, next, *place, |waiting| waiting.place)?;
             next = at + 1;
             let entry = &self.entries.get(at)?.entry;
-            let same = subject(&entry.what).is_some_and(|subject| is_same(subject, of));
+            let same = subject(&entry.told.what).is_some_and(|subject| is_same(subject, of));
             (same && wanted(entry)).then_some(at)
         })?;
         let Waiting { place, mut entry, .. } = self.entries.remove(at)?;
@@ -172,7 +181,7 @@ impl Window {
     /// What tells the process that is created next with an id, no later than `last`, from others.
     pub(super) fn born(&self, id: u32, last: Time) -> Option<&Unique> {
         let until_then = self.entries.iter().take_while(|waiting| waiting.place.0 <= last);
-        until_then.into_iter().find_map(|waiting| match &waiting.entry.what {
+        until_then.into_iter().find_map(|waiting| match &waiting.entry.told.what {
             What::ProcessCreate(create) if create.subject.process == Some(id) => {
                 create.subject.unique.as_ref()
             }
@@ -213,6 +222,7 @@ fn find<T>(queue: &VecDeque<T>, guess: usize, wanted: Place, place: impl Fn(&T) 
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use telemetry::{ProcessExit, ThreadEvent};
 
     use super::*;
@@ -221,21 +231,17 @@ mod tests {
         Subject { process: Some(process), ..Subject::default() }
     }
 
-    fn exit(number: u64, time: Option<i64>, process: u32) -> Box<Entry> {
-        Box::new(Entry {
-            file: 0,
-            number,
-            time: Time(time.unwrap_or(0)),
-            undated: time.is_none(),
-            what: What::ProcessExit(ProcessExit { subject: of(process), status: None }),
-            reordered: false,
-            late: false,
-            mistaken: false,
-        })
+    fn entry(number: u64, time: Option<i64>, what: What) -> Entry {
+        let time = time.map(Time);
+        Entry::new(0, Box::new(Told { number, machine: None, time, record_id: None, what }), time)
+    }
+
+    fn exit(number: u64, time: Option<i64>, process: u32) -> Entry {
+        entry(number, time, What::ProcessExit(ProcessExit { subject: of(process), status: None }))
     }
 
     fn rest(window: &mut Window) -> Vec<(u64, i64)> {
-        std::iter::from_fn(|| window.next()).map(|entry| (entry.number, entry.time.0)).collect()
+        std::iter::from_fn(|| window.next()).map(|entry| (entry.told.number, entry.time.0)).collect()
     }
 
     #[test]
@@ -253,9 +259,9 @@ mod tests {
         window.insert(exit(1, Some(0), 8));
         window.insert(exit(2, Some(10), 8));
         assert!(window.due(2, 10).is_none());
-        assert_eq!(window.due(1, 10).map(|entry| entry.number), Some(1), "more than one waits");
+        assert_eq!(window.due(1, 10).map(|entry| entry.told.number), Some(1), "more than one waits");
         window.insert(exit(3, Some(21), 8));
-        assert_eq!(window.due(9, 10).map(|entry| entry.number), Some(2), "it has waited more than 10");
+        assert_eq!(window.due(9, 10).map(|entry| entry.told.number), Some(2), "it has waited more than 10");
         assert!(window.due(9, 10).is_none());
         assert!(window.insert(exit(4, Some(9), 8)).is_some_and(|entry| entry.late), "10 has been told");
         assert!(window.insert(exit(5, Some(10), 8)).is_none());
@@ -279,14 +285,75 @@ mod tests {
         let thread = ThreadEvent { subject: of(8), thread: Some(12), ..ThreadEvent::default() };
         window.insert(exit(1, Some(1), 4));
         window.insert(exit(2, Some(2), 8));
-        window.insert(Box::new(Entry { what: What::ThreadCreate(thread), ..*exit(3, Some(3), 8) }));
-        let is_thread = |entry: &Entry| matches!(entry.what, What::ThreadCreate(_));
-        assert_eq!(window.take(&of(8), is_thread).map(|entry| entry.number), Some(3));
+        window.insert(entry(3, Some(3), What::ThreadCreate(thread)));
+        let is_thread = |entry: &Entry| matches!(entry.told.what, What::ThreadCreate(_));
+        assert_eq!(window.take(&of(8), is_thread).map(|entry| entry.told.number), Some(3));
         assert!(window.take(&of(8), is_thread).is_none());
         assert!(window.take(&of(4), is_thread).is_none());
         let guid = Subject { unique: Some("g".into()), ..of(8) };
         assert!(window.take(&guid, |_| true).is_none(), "which one that is, only the other name says");
         assert_eq!(rest(&mut window), [(1, 1), (2, 2)]);
         assert!(window.by_key.is_empty());
+    }
+    /// What a window does, by sorting all that waits each time: times, numbers and processes.
+    #[derive(Default)]
+    struct Sorted {
+        waiting: Vec<(i64, u64, u32)>,
+        newest: i64,
+        told: i64,
+    }
+
+    impl Sorted {
+        /// Whether it is not too late.
+        fn insert(&mut self, time: i64, number: u64, process: u32) -> bool {
+            if time < self.told {
+                return false;
+            }
+            self.newest = self.newest.max(time);
+            self.waiting.push((time, number, process));
+            self.waiting.sort_unstable();
+            true
+        }
+
+        fn due(&mut self, most: usize, span: i64) -> Option<u64> {
+            let oldest = self.waiting.first()?.0;
+            if self.waiting.len() <= most && self.newest - oldest <= span {
+                return None;
+            }
+            self.told = self.told.max(oldest);
+            Some(self.waiting.remove(0).1)
+        }
+
+        fn take(&mut self, process: u32, odd: bool) -> Option<u64> {
+            let wanted = |it: &&(i64, u64, u32)| it.2 == process && (it.1 % 2 == 1) == odd;
+            let number = self.waiting.iter().find(wanted)?.1;
+            self.waiting.retain(|it| it.1 != number);
+            Some(number)
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn records_leave_as_if_all_that_wait_were_sorted_each_time(
+            records in proptest::collection::vec((0..40_i64, 0..4_u32, 0..4_u32, any::<bool>()), 1..80),
+            (most, span) in (0..12_usize, 0..30_i64),
+        ) {
+            let (mut window, mut sorted) = (Window::default(), Sorted::default());
+            for (number, (time, process, other, odd)) in (1..).zip(records) {
+                let late = window.insert(exit(number, Some(time), process)).is_some();
+                prop_assert_eq!(!late, sorted.insert(time, number, process));
+                let taken = window.take(&of(other), |entry| (entry.told.number % 2 == 1) == odd);
+                prop_assert_eq!(taken.map(|entry| entry.told.number), sorted.take(other, odd));
+                loop {
+                    let due = window.due(most, span).map(|entry| entry.told.number);
+                    prop_assert_eq!(due, sorted.due(most, span));
+                    if due.is_none() { break }
+                }
+                prop_assert_eq!(window.len(), sorted.waiting.len());
+            }
+            let left: Vec<_> = sorted.waiting.iter().map(|(time, number, _)| (*number, *time)).collect();
+            prop_assert_eq!(rest(&mut window), left);
+            prop_assert!(window.by_key.is_empty());
+        }
     }
 }

@@ -23,7 +23,8 @@ use memchr::memmem;
 use crate::container::Part;
 use crate::json;
 use crate::json::keys::Keys;
-use crate::logged::{self, Log, Refusal};
+use crate::logged::{self, Log, Outcome, Refusal};
+use crate::names::Names;
 use crate::supersede::{Ahead, Supersede};
 use crate::{Reason, Rejected, Told};
 use chunks::{Chunk, Chunks, Place};
@@ -83,13 +84,12 @@ enum State {
     Ended,
 }
 
-type Outcome = Result<(Told, Log), Refusal>;
-
 /// The ways in which a chunk is read.
 struct Ways {
     direct: Option<Direct>,
     settings: Arc<ParserSettings>,
     keys: Keys,
+    names: Names,
 }
 
 impl Ways {
@@ -98,12 +98,13 @@ impl Ways {
             direct: Some(Direct::default()),
             settings: Arc::new(ParserSettings::default().indent(false)),
             keys: Keys::new(),
+            names: Names::default(),
         }
     }
 }
 
 impl Iterator for Records {
-    type Item = Result<Told, Rejected>;
+    type Item = Result<Box<Told>, Rejected>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.ready.is_empty() {
@@ -127,7 +128,10 @@ impl Iterator for Records {
         self.number += 1;
         let number = self.number;
         Some(match outcome.and_then(|(told, log)| self.supersede.judge(told, log)) {
-            Ok(told) => Ok(Told { number, ..told }),
+            Ok(mut told) => {
+                told.number = number;
+                Ok(told)
+            }
             Err((reason, detail)) => Err(Rejected { number, reason, detail }),
         })
     }
@@ -135,7 +139,7 @@ impl Iterator for Records {
 
 /// Reads the records of a chunk, and of a bad one as many as can be read. Gives its room back.
 fn read(chunk: Chunk, ways: &mut Ways, emit: &mut dyn FnMut(Outcome)) -> Vec<u8> {
-    let Ways { direct, settings, keys } = ways;
+    let Ways { direct, settings, keys, names } = ways;
     let (place, cut, mut data) = match chunk {
         Chunk::Bad { reason, detail } => {
             emit(Err((reason, detail)));
@@ -157,7 +161,7 @@ fn read(chunk: Chunk, ways: &mut Ways, emit: &mut dyn FnMut(Outcome)) -> Vec<u8>
     if let Some(outcomes) = read {
         outcomes.for_each(&mut *emit);
     } else {
-        render(&mut data, place, settings, keys, emit);
+        render(&mut data, place, settings, (keys, names), emit);
     }
     if cut.is_some() {
         emit(Err((Reason::Truncated, format!("{place}: the file ends within this chunk"))));
@@ -170,16 +174,15 @@ fn render(
     data: &mut EvtxChunkData,
     place: Place,
     settings: &Arc<ParserSettings>,
-    keys: &mut Keys,
+    (keys, names): (&mut Keys, &mut Names),
     emit: &mut dyn FnMut(Outcome),
 ) {
     match data.parse(Arc::clone(settings)) {
         Ok(mut chunk) => {
             for record in chunk.iter() {
                 emit(match record {
-                    Ok(record) => {
-                        one(record, keys).map_err(|(reason, detail)| (reason, format!("{place}: {detail}")))
-                    }
+                    Ok(record) => one(record, keys, names)
+                        .map_err(|(reason, detail)| (reason, format!("{place}: {detail}"))),
                     Err(error) => Err((Reason::Damaged, format!("{place}: {}", explained(&error)))),
                 });
             }
@@ -188,13 +191,13 @@ fn render(
     }
 }
 
-fn one(record: ::evtx::EvtxRecord<'_>, keys: &mut Keys) -> Outcome {
+fn one(record: ::evtx::EvtxRecord<'_>, keys: &mut Keys, names: &mut Names) -> Outcome {
     let (id, written) = (record.event_record_id, record.timestamp);
     let named = |(reason, detail): Refusal| (reason, format!("record {id}: {detail}"));
     let json = record.into_json_bytes().map_err(|error| named((Reason::Damaged, explained(&error))))?;
     let (fields, _) =
         json::event::read(&json.data, keys).map_err(|error| named((Reason::Malformed, error.to_string())))?;
-    let (mut told, log) = logged::tell(&fields, 0).map_err(named)?;
+    let (mut told, log) = logged::tell(&fields, 0, names).map_err(named)?;
     if told.time.is_none() {
         told.time = i64::try_from(written.as_nanosecond()).ok().map(Time::from_unix_nanos);
     }

@@ -15,7 +15,7 @@ use live::Live;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fed {
     /// A record that tells something.
-    Told(Told),
+    Told(Box<Told>),
     /// A record that does not, or that is not there.
     Rejected(Rejected),
     /// Events as they were told, of one of Callboard's own recordings.
@@ -62,7 +62,7 @@ enum Giver {
 /// What a reader gives.
 enum Given {
     Fed(Fed),
-    Raw(Told, Log),
+    Raw(Box<Told>, Log),
 }
 
 impl Feed {

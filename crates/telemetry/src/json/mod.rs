@@ -17,7 +17,8 @@ mod wrap;
 use std::io::Read;
 
 use crate::container::Part;
-use crate::logged::{self, Log};
+use crate::logged::{self, Log, Outcome};
+use crate::names::Names;
 use crate::supersede::{Ahead, Supersede};
 use crate::utf16::Narrow;
 use crate::{Reason, Refusal, Rejected, Told};
@@ -34,7 +35,12 @@ pub(crate) fn records(part: Part) -> Records {
 
 /// The records of a part, each as it is by itself.
 pub(crate) fn raw(part: &Part) -> Raw {
-    Raw { split: Some(split(part.stream())), keys: Keys::new(), dates: Dates::default() }
+    Raw {
+        split: Some(split(part.stream())),
+        keys: Keys::new(),
+        dates: Dates::default(),
+        names: Names::default(),
+    }
 }
 
 type Split = Splitter<Box<dyn Read + Send>>;
@@ -46,7 +52,7 @@ pub(crate) struct Records {
 }
 
 impl Iterator for Records {
-    type Item = Result<Told, Rejected>;
+    type Item = Result<Box<Told>, Rejected>;
 
     fn next(&mut self) -> Option<Self::Item> {
         Some(self.raw.next()?.and_then(|(told, log)| self.supersede.judge_numbered(told, log)))
@@ -59,6 +65,7 @@ pub(crate) struct Raw {
     split: Option<Split>,
     keys: Keys,
     dates: Dates,
+    names: Names,
 }
 
 fn split(stream: Box<dyn Read + Send>) -> Split {
@@ -66,7 +73,7 @@ fn split(stream: Box<dyn Read + Send>) -> Split {
 }
 
 impl Iterator for Raw {
-    type Item = Result<(Told, Log), Rejected>;
+    type Item = Result<(Box<Told>, Log), Rejected>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let split = self.split.as_mut()?;
@@ -75,7 +82,9 @@ impl Iterator for Raw {
                 self.split = None;
                 return None;
             }
-            Ok(Some(Piece::Record { text, cut })) => record(text, cut, &mut self.keys, &mut self.dates),
+            Ok(Some(Piece::Record { text, cut })) => {
+                record(text, cut, &mut self.keys, &mut self.dates, &mut self.names)
+            }
             Ok(Some(Piece::Bad { what })) => (Err(bad(what)), None),
             Err(error) => {
                 let rejected = crate::damage(split.number() + 1, &error);
@@ -88,7 +97,10 @@ impl Iterator for Raw {
             split.again_from(length);
         }
         Some(match outcome {
-            Ok((told, log)) => Ok((Told { number, ..told }, log)),
+            Ok((mut told, log)) => {
+                told.number = number;
+                Ok((told, log))
+            }
             Err((reason, detail)) => {
                 Err(Rejected { number, reason, detail: format!("at offset {offset}: {detail}") })
             }
@@ -102,7 +114,8 @@ fn record(
     cut: bool,
     keys: &mut Keys,
     dates: &mut Dates,
-) -> (Result<(Told, Log), Refusal>, Option<usize>) {
+    names: &mut Names,
+) -> (Outcome, Option<usize>) {
     let (mut fields, length) = match event::read(text, keys) {
         Ok(read) => read,
         Err(error) => {
@@ -113,9 +126,9 @@ fn record(
     dates.settle(&mut fields);
     let between = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b',' | b']');
     match text[length..].iter().position(|byte| !between(byte)) {
-        Some(at) if text[length + at] == b'{' => (logged::tell(&fields, 0), Some(length + at)),
+        Some(at) if text[length + at] == b'{' => (logged::tell(&fields, 0, names), Some(length + at)),
         Some(_) => (Err((Reason::Malformed, "text after the end of the record".into())), None),
-        None => (logged::tell(&fields, 0), None),
+        None => (logged::tell(&fields, 0, names), None),
     }
 }
 
@@ -132,6 +145,7 @@ fn bad(what: Bad) -> Refusal {
 /// The second pass over a part, for what Sysmon tells in it.
 fn ahead(part: &Part) -> Ahead {
     let (mut split, mut keys, mut dates) = (split(part.stream()), Keys::new(), Dates::default());
+    let mut names = Names::default();
     // What an event of Sysmon has in it somewhere. Names that are written with escapes are not found: nobody does.
     let marks = ["ysmon", "YSMON", "UtcTime"].map(memmem::Finder::new);
     Box::new(std::iter::from_fn(move || {
@@ -139,7 +153,7 @@ fn ahead(part: &Part) -> Ahead {
             // An end that is no clean one is the first pass's to report.
             let (outcome, length) = match split.next().ok()?? {
                 Piece::Record { text, .. } if !marks.iter().any(|mark| mark.find(text).is_some()) => continue,
-                Piece::Record { text, cut } => record(text, cut, &mut keys, &mut dates),
+                Piece::Record { text, cut } => record(text, cut, &mut keys, &mut dates, &mut names),
                 Piece::Bad { .. } => continue,
             };
             if let Some(length) = length {

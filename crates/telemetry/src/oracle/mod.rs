@@ -3,14 +3,15 @@
 
 mod log;
 
+use std::borrow::Borrow;
 use std::io::{self, Read};
 
 pub use log::{Entry, evtx, evtx_header};
 
 use crate::container::{Bytes, Part};
 use crate::{
-    Contents, Fed, Feed, Format, OpenError, Reader, Rejected, Told, What, detect, evtx as evtx_reader, json,
-    look_bytes, look_live, open_bytes,
+    Contents, Fed, Feed, Format, OpenError, Reader, Rejected, Subject, Told, What, detect,
+    evtx as evtx_reader, json, look_bytes, look_live, open_bytes,
 };
 
 /// Opens bytes as a file, and checks all that it tells. How many records were accepted and rejected, if it can be opened.
@@ -97,14 +98,14 @@ impl Reader {
     }
 }
 
-fn counted(records: impl Iterator<Item = Result<Told, Rejected>>) -> (u64, u64) {
+fn counted<T: Borrow<Told>>(records: impl Iterator<Item = Result<T, Rejected>>) -> (u64, u64) {
     let (mut accepted, mut rejected, mut last) = (0, 0, 0);
     for record in records {
         let number = match record {
             Ok(told) => {
                 accepted += 1;
-                assert_told(&told);
-                told.number
+                assert_told(told.borrow());
+                told.borrow().number
             }
             Err(refused) => {
                 rejected += 1;
@@ -122,21 +123,24 @@ fn counted(records: impl Iterator<Item = Result<Told, Rejected>>) -> (u64, u64) 
 fn assert_told(told: &Told) {
     let machine = told.machine.as_deref();
     assert!(machine.is_none_or(|name| name == name.to_lowercase() && known(name)), "{told:?}");
-    let (subject, texts) = match &told.what {
+    let (subject, parent, text) = match &told.what {
         What::ProcessCreate(create) | What::ProcessPresent(create) => {
-            (&create.subject, vec![&create.command_line, &create.parent.image])
+            (&create.subject, Some(&create.parent), &create.command_line)
         }
-        What::ProcessExit(exit) => (&exit.subject, vec![]),
-        What::ThreadCreate(thread) | What::ThreadExit(thread) => (&thread.subject, vec![]),
-        What::ImageLoad(load) => (&load.subject, vec![&load.path]),
+        What::ProcessExit(exit) => (&exit.subject, None, &None),
+        What::ThreadCreate(thread) | What::ThreadExit(thread) => (&thread.subject, None, &None),
+        What::ImageLoad(load) => (&load.subject, None, &load.path),
         What::DriverLoad(load) => {
             assert!(load.path.as_deref().is_none_or(known), "{told:?}");
             return;
         }
     };
-    assert!(subject.unique.as_ref().is_none_or(|unique| known(&unique.to_string())), "{told:?}");
     assert!(subject.process.is_some() || subject.unique.is_some(), "{told:?}");
-    assert!(texts.into_iter().chain([&subject.image]).flatten().all(|text| known(text)), "{told:?}");
+    assert!(text.as_deref().is_none_or(known), "{told:?}");
+    for Subject { unique, image, .. } in parent.into_iter().chain([subject]) {
+        assert!(unique.as_ref().is_none_or(|unique| known(&unique.to_string())), "{told:?}");
+        assert!(image.as_deref().is_none_or(known), "{told:?}");
+    }
 }
 
 fn known(text: &str) -> bool {

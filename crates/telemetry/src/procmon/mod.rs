@@ -27,6 +27,8 @@ mod births;
 pub mod csv;
 pub mod pml;
 
+use std::sync::Arc;
+
 use event::Time;
 
 use crate::{DriverLoad, ImageLoad, ProcessCreate, ProcessExit, Subject, ThreadEvent, Told, What};
@@ -44,7 +46,7 @@ enum Raw {
 /// One side of a birth.
 struct Birth {
     number: u64,
-    machine: Option<String>,
+    machine: Option<Arc<str>>,
     time: Option<Time>,
     create: ProcessCreate,
 }
@@ -102,6 +104,11 @@ fn subject(what: &What) -> Option<u32> {
 /// A text, unless it is empty: columns and strings that are empty say nothing.
 fn some(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
+}
+
+/// The same, to be shared.
+fn shared(text: &str) -> Option<Arc<str>> {
+    (!text.is_empty()).then(|| text.into())
 }
 
 /// A process of which only the id is known.

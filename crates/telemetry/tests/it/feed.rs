@@ -8,7 +8,7 @@ use event::{Event, Time};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
-use telemetry::recording::{Meta, Reader, Writer, to_ndjson};
+use telemetry::recording::{Meta, Options, Reader, Writer, to_ndjson};
 use telemetry::{Contents, Fed, Feed, Format, Part, Reason, look_bytes, look_live};
 
 use crate::events::{event, ordinary};
@@ -17,8 +17,12 @@ use crate::support::{day, read};
 
 /// A recording, as blocks.
 fn blocks(machine: &str, events: &[Event<'_>]) -> Vec<u8> {
+    blocks_of(machine, events, options(7, true))
+}
+
+fn blocks_of(machine: &str, events: &[Event<'_>], options: Options) -> Vec<u8> {
     let meta = Meta { machine: machine.into(), started: Time(5), ..Meta::default() };
-    let mut writer = Writer::new(Vec::new(), &meta, options(7, true)).unwrap();
+    let mut writer = Writer::new(Vec::new(), &meta, options).unwrap();
     events.iter().for_each(|event| writer.push(event).unwrap());
     writer.finish().unwrap()
 }
@@ -151,6 +155,41 @@ fn a_second_header_that_is_damaged_costs_the_name_and_no_event() {
         assert_eq!(events.iter().filter(|(machine, _)| machine.is_empty()).count(), 40, "{finished}");
         assert!(reasons.contains(&Reason::Damaged), "{finished}");
     }
+}
+
+#[test]
+fn what_is_given_together_and_what_is_not_there_are_counted_one_after_the_other() {
+    let told: Vec<_> = (0..40).map(ordinary).collect();
+    let mut bytes = blocks_of("m", &told, options(10, false));
+    // The fourth event of the second block is none, though the block is as it was written.
+    let head = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(b"\xCBfr1")).nth(1).unwrap();
+    let stored = u32::from_le_bytes(bytes[head + 8..head + 12].try_into().unwrap());
+    let (content, mut before) = (head + 60, Vec::new());
+    told[10..13].iter().for_each(|event| event::wire::append(event, &mut before).unwrap());
+    bytes[content + before.len()..][..12].fill(0xFF);
+    let crc = crc32fast::hash(&bytes[content..][..usize::try_from(stored).unwrap()]);
+    bytes[head + 52..head + 56].copy_from_slice(&crc.to_le_bytes());
+    let crc = crc32fast::hash(&bytes[head..head + 56]);
+    bytes[head + 56..head + 60].copy_from_slice(&crc.to_le_bytes());
+    bytes.extend(blocks("another", &told));
+
+    let fed = of(&bytes);
+    let numbers: Vec<u64> = fed
+        .iter()
+        .flat_map(|fed| match fed {
+            Fed::Events { first, events, .. } => (*first..).take(events.len()).collect(),
+            Fed::Rejected(rejected) => vec![rejected.number],
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(numbers, (1..=80).collect::<Vec<_>>());
+    let together: Vec<_> = fed.iter().map(Fed::records).take(10).collect();
+    assert_eq!(together, [10, 3, 1, 1, 1, 1, 1, 1, 1, 10]);
+    let (given, reasons) = events(&fed);
+    assert_eq!(reasons, vec![Reason::Damaged; 7]);
+    let expected = told[..13].iter().chain(&told[20..]).map(|event| ("m".to_owned(), event.clone()));
+    assert_eq!(given[..33], expected.collect::<Vec<_>>());
+    assert_eq!(through_a_pipe(&bytes), fed);
 }
 
 #[test]

@@ -151,7 +151,7 @@ fn text_tells_the_fields_that_stand_in_it() {
             let subject = match &told.what {
                 What::ProcessCreate(create) => {
                     assert_eq!(create.command_line, field("CommandLine"));
-                    assert_eq!(create.parent.image, field("ParentImage"));
+                    assert_eq!(create.parent.image.as_deref(), field("ParentImage").as_deref());
                     assert_eq!(create.parent.process.map(|id| id.to_string()), field("ParentProcessId"));
                     &create.subject
                 }
@@ -163,9 +163,9 @@ fn text_tells_the_fields_that_stand_in_it() {
                 _ => continue,
             };
             assert_eq!(subject.process.map(|id| id.to_string()), field("ProcessId"));
-            assert_eq!(subject.image, field("Image"));
+            assert_eq!(subject.image.as_deref(), field("Image").as_deref());
             assert_eq!(subject.unique.as_ref().map(|guid| format!("{{{guid}}}")), field("ProcessGuid"));
-            assert_eq!(told.machine.unwrap(), field("Hostname").unwrap().to_lowercase());
+            assert_eq!(*told.machine.unwrap(), field("Hostname").unwrap().to_lowercase());
         }
     }
 }

@@ -17,7 +17,7 @@ impl Machine {
         present: bool,
         late: bool,
         reading: &mut Reading<'_>,
-    ) -> Result<Option<Box<Entry>>, Refused> {
+    ) -> Result<Option<Entry>, Refused> {
         let strict = reading.options.is_strict();
         let image = create.subject.image.as_deref().and_then(|path| reading.options.drives.name(path));
         let parent = create.parent.process;
@@ -54,7 +54,7 @@ impl Machine {
         };
         let creator = if present { None } else { Some(self.creator(create, id, time, reading)) };
         let thread = self.first_thread(id, create, present);
-        let first_thread = thread.as_ref().and_then(|entry| thread_of(entry)).unwrap_or_else(|| stand_in(id));
+        let first_thread = thread.as_ref().and_then(thread_of).unwrap_or_else(|| stand_in(id));
         let own = ClientId { process: ProcessId(id), thread: ThreadId(first_thread) };
         let mut process = described(id, create, image);
         process.first_thread = own.thread;
@@ -169,19 +169,14 @@ impl Machine {
     }
 
     /// The record of a process's first thread, where that waits: it comes right behind the creation.
-    pub(super) fn first_thread(
-        &mut self,
-        id: u32,
-        create: &ProcessCreate,
-        present: bool,
-    ) -> Option<Box<Entry>> {
+    pub(super) fn first_thread(&mut self, id: u32, create: &ProcessCreate, present: bool) -> Option<Entry> {
         if present {
             return None;
         }
         let taken =
             |thread: u32| thread == 0 || self.processes.owner(thread).is_some_and(|owner| owner != id);
         self.window.take(&create.subject, |other| {
-            matches!(&other.what, What::ThreadCreate(thread) if thread.thread.is_some_and(|it| !taken(it)))
+            matches!(&other.told.what, What::ThreadCreate(thread) if thread.thread.is_some_and(|it| !taken(it)))
         })
     }
 
@@ -277,7 +272,7 @@ fn described(id: u32, create: &ProcessCreate, image: Option<Name<'static>>) -> P
 }
 
 fn thread_of(entry: &Entry) -> Option<u32> {
-    match &entry.what {
+    match &entry.told.what {
         What::ThreadCreate(thread) => thread.thread,
         _ => None,
     }

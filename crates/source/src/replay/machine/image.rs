@@ -21,7 +21,7 @@ impl Machine {
         }
         let main = self.window.take(
             &image.subject,
-            |other| matches!(&other.what, What::ImageLoad(other) if is_main(other, name.as_deref())),
+            |other| matches!(&other.told.what, What::ImageLoad(other) if is_main(other, name.as_deref())),
         );
         let Some(main) = main else { return };
         self.tell(main, reading);
@@ -31,7 +31,7 @@ impl Machine {
                 continue;
             }
             let found = self.window.take(&image.subject, |other| {
-                matches!(&other.what, What::ImageLoad(other) if ends_with(other.path.as_deref(), ntdll))
+                matches!(&other.told.what, What::ImageLoad(other) if ends_with(other.path.as_deref(), ntdll))
             });
             if let Some(found) = found {
                 self.tell(found, reading);

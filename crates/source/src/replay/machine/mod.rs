@@ -59,8 +59,8 @@ impl Machine {
     }
 
     /// A record comes. It is given back where it is too late to wait for its turn.
-    pub(super) fn hear(&mut self, mut entry: Box<Entry>) -> Option<Box<Entry>> {
-        entry.mistaken = self.identities.check(&mut entry.what);
+    pub(super) fn hear(&mut self, mut entry: Entry) -> Option<Entry> {
+        entry.mistaken = self.identities.check(&mut entry.told.what);
         self.window.insert(entry)
     }
 
@@ -80,14 +80,14 @@ impl Machine {
     }
 
     /// Tells a record, and before and behind it those that belong there.
-    pub(super) fn tell(&mut self, mut entry: Box<Entry>, reading: &mut Reading<'_>) {
+    pub(super) fn tell(&mut self, mut entry: Entry, reading: &mut Reading<'_>) {
         let processes = &self.processes;
         entry.mistaken |=
-            identity::strip(&mut entry.what, |unique| processes.is_long_gone(unique, entry.time));
+            identity::strip(&mut entry.told.what, |unique| processes.is_long_gone(unique, entry.time));
         if entry.mistaken {
             // What a process does before its creation is recorded is what Sysmon is mistaken about.
             let last = Time(entry.time.0.saturating_add(SLACK));
-            identity::correct(&mut entry.what, |id| match processes.get(id) {
+            identity::correct(&mut entry.told.what, |id| match processes.get(id) {
                 Some(live) => {
                     live.unique.clone().filter(|_| live.created.is_none_or(|created| created <= last))
                 }
@@ -97,7 +97,7 @@ impl Machine {
         self.tell_before(&entry, reading);
         let told = self.tell_one(&mut entry, reading);
         let mut events = std::mem::take(&mut self.telling);
-        let Entry { file, number, .. } = *entry;
+        let (file, number) = (entry.file, entry.told.number);
         let follows = match told {
             Ok(follows) => {
                 let account = &mut *reading.account;
@@ -128,7 +128,7 @@ impl Machine {
 
     /// What waits and comes before a record, whatever the times say.
     fn tell_before(&mut self, entry: &Entry, reading: &mut Reading<'_>) {
-        match &entry.what {
+        match &entry.told.what {
             What::ProcessCreate(_) | What::ProcessPresent(_) | What::DriverLoad(_) => {}
             What::ProcessExit(exit) => {
                 self.create_first(&exit.subject, entry.time, reading);
@@ -137,8 +137,8 @@ impl Machine {
                 let all = exit.subject.unique.is_some();
                 let last = Time(entry.time.0.saturating_add(SLACK));
                 let belongs = |other: &Entry| {
-                    let born = matches!(other.what, What::ProcessCreate(_) | What::ProcessPresent(_));
-                    let ends = matches!(other.what, What::ProcessExit(_));
+                    let born = matches!(other.told.what, What::ProcessCreate(_) | What::ProcessPresent(_));
+                    let ends = matches!(other.told.what, What::ProcessExit(_));
                     !born && !ends && (all && other.time <= last || other.time == entry.time)
                 };
                 while let Some(before) = self.window.take(&exit.subject, belongs) {
@@ -162,7 +162,7 @@ impl Machine {
         }
         let all = subject.unique.is_some();
         let creates = |other: &Entry| {
-            matches!(&other.what, What::ProcessCreate(_) | What::ProcessPresent(_))
+            matches!(&other.told.what, What::ProcessCreate(_) | What::ProcessPresent(_))
                 && (all || other.time == time)
         };
         if let Some(create) = self.window.take(subject, creates) {
@@ -171,22 +171,18 @@ impl Machine {
     }
 
     /// Tells one record, or says why not. The record that is given back comes right behind it.
-    fn tell_one(
-        &mut self,
-        entry: &mut Entry,
-        reading: &mut Reading<'_>,
-    ) -> Result<Option<Box<Entry>>, Refused> {
+    fn tell_one(&mut self, entry: &mut Entry, reading: &mut Reading<'_>) -> Result<Option<Entry>, Refused> {
         let strict = reading.options.is_strict();
         if strict && entry.late {
             return Err((Cause::Late, "records that happened after it have been told".into()));
         }
-        let present = matches!(entry.what, What::ProcessPresent(_));
+        let present = matches!(entry.told.what, What::ProcessPresent(_));
         let timeless = entry.undated && !present;
         if strict && timeless {
             return Err(lacks(Absent::Time));
         }
         let mut follows = None;
-        match &mut entry.what {
+        match &mut entry.told.what {
             What::ProcessCreate(create) | What::ProcessPresent(create) => {
                 follows = self.create(create, entry.time, present, entry.late, reading)?;
             }

@@ -35,7 +35,7 @@ fn path() -> impl Strategy<Value = Option<String>> {
 
 prop_compose! {
     fn subject()(process in id(), unique in unique(), image in path()) -> Subject {
-        Subject { process, unique, image }
+        Subject { process, unique, image: image.map(Into::into) }
     }
 }
 
@@ -134,10 +134,13 @@ fn everything(options: &Options, records: &Records) -> Everything {
     };
     for (number, record) in (1..).zip(records.clone()) {
         let record = match record {
-            Ok((machine, time, record_id, what)) => Ok(Told { number, machine, time, record_id, what }),
+            Ok((machine, time, record_id, what)) => {
+                let machine = machine.map(Into::into);
+                Ok(Told { number, machine, time, record_id, what })
+            }
             Err(reason) => Err(Rejected { number, reason, detail: String::new() }),
         };
-        normaliser.take(0, record, &mut out);
+        normaliser.take(0, record.map(Box::new), &mut out);
     }
     normaliser.finish(&mut out);
     all.account = normaliser.account().clone();

@@ -22,7 +22,7 @@ fn with_guid(process: u32, unique: &str) -> Subject {
 }
 
 fn create_of(subject: Subject, parent: Subject) -> What {
-    let image = Some(format!(r"C:\bin\p{}.exe", subject.process.unwrap_or(0)));
+    let image = Some(format!(r"C:\bin\p{}.exe", subject.process.unwrap_or(0)).into());
     What::ProcessCreate(ProcessCreate {
         subject: Subject { image, ..subject },
         parent,
@@ -83,7 +83,7 @@ fn replay(options: Options, records: Vec<(i64, What)>) -> Outcome {
     };
     for (number, (time, what)) in (1..).zip(records) {
         let told = Told { number, machine: None, time: Some(Time(time)), record_id: None, what };
-        normaliser.take(0, Ok(told), &mut out);
+        normaliser.take(0, Ok(Box::new(told)), &mut out);
     }
     normaliser.finish(&mut out);
     assert_eq!(normaliser.waiting(), 0);

@@ -37,7 +37,7 @@ fn in_a_pause_all_that_waits_is_told_and_what_came_before_it_is_late() {
     };
     let mut take = |normaliser: &mut Normaliser, number, time, what| {
         let record = Told { number, machine: None, time: Some(Time(time)), record_id: None, what };
-        normaliser.take(0, Ok(record), &mut out);
+        normaliser.take(0, Ok(Box::new(record)), &mut out);
     };
     take(&mut normaliser, 1, 5, create(12, 4));
     take(&mut normaliser, 2, 3, create(8, 4));

@@ -94,7 +94,7 @@ fn an_id_can_be_used_again_at_the_moment_of_the_exit() {
 
 /// An image of a process that was given the id of another one, and is named by that: nine seconds after its exit.
 fn of_the_next(guid: &str, file: &str) -> What {
-    let image = Some(format!(r"C:\bin\{file}"));
+    let image = Some(format!(r"C:\bin\{file}").into());
     image_of(Subject { image, ..with_guid(8, guid) }, r"C:\Windows\System32\ntdll.dll")
 }
 
@@ -356,7 +356,7 @@ fn machines_are_told_apart_and_one_can_be_chosen() {
             }
         };
         for told in [records("HOST42"), records("other"), records("host42")].into_iter().flatten() {
-            normaliser.take(0, Ok(told), &mut out);
+            normaliser.take(0, Ok(Box::new(told)), &mut out);
         }
         normaliser.finish(&mut out);
         (counts, normaliser.account().clone())

@@ -13,10 +13,10 @@ use std::vec::Drain;
 
 use event::Time;
 
-use super::Outcome;
 use super::chunks::{Place, RECORD_LEAST, RECORD_MAGIC};
 use crate::fields::{Field, Fields};
-use crate::logged::{self, Refusal};
+use crate::logged::{self, Outcome};
+use crate::names::Names;
 use cursor::Cursor;
 use template::{Content, Kind, Template};
 use values::{Instance, Read, Values};
@@ -37,9 +37,10 @@ pub(super) struct Direct {
     templates: Vec<(usize, Template)>,
     outer: Values,
     inner: Values,
-    /// The texts of a record, which are UTF-8.
-    text: Vec<u8>,
+    /// The texts of a record, which are UTF-8: of what is about it, and its own.
+    texts: [Vec<u8>; 2],
     read: Vec<(Field, u8, Read)>,
+    names: Names,
     outcomes: Vec<Outcome>,
 }
 
@@ -101,20 +102,22 @@ impl Direct {
             }
             data = (template.kind == Kind::Data).then_some(index);
         }
-        self.text.clear();
+        self.texts.iter_mut().for_each(Vec::clear);
         self.read.clear();
         let outer = &self.templates[outer].1.fields;
         let about = outer.partition_point(|(field, ..)| field.is_of_event());
         let inner = data.map_or(&[][..], |index| &self.templates[index].1.fields);
-        let (text, read) = (&mut self.text, &mut self.read);
-        take(&outer[..about], &self.outer, chunk, text, read)?;
+        let ([about_it, text], read, mut fields) = (&mut self.texts, &mut self.read, Fields::default());
+        take(&outer[..about], &self.outer, chunk, about_it, read)?;
+        set(&mut fields, read, about_it);
         // Most of a log may be of other kinds.
-        if let Some(refusal) = logged::foreign(&fields(read, text)) {
+        if let Some(refusal) = logged::foreign(&fields) {
             return Some(Err(refusal));
         }
         take(&outer[about..], &self.outer, chunk, text, read)?;
         take(inner, &self.inner, chunk, text, read)?;
-        Some(tell(&fields(read, text), written))
+        set(&mut fields, read, text);
+        Some(tell(&fields, written, &mut self.names))
     }
 
     /// The template of an instance, by its place among those of the chunk.
@@ -154,18 +157,17 @@ fn take(
     Some(())
 }
 
-fn fields<'a>(read: &[(Field, u8, Read)], text: &'a [u8]) -> Fields<'a> {
-    let mut fields = Fields::default();
-    for (field, rank, read) in read {
-        if let Some(value) = read.clone().value(text) {
-            fields.set(*field, *rank, value);
+/// Sets what was read.
+fn set<'a>(fields: &mut Fields<'a>, read: &mut Vec<(Field, u8, Read)>, text: &'a [u8]) {
+    for (field, rank, read) in read.drain(..) {
+        if let Some(value) = read.value(text) {
+            fields.set(field, rank, value);
         }
     }
-    fields
 }
 
-fn tell(fields: &Fields<'_>, written: u64) -> Result<(crate::Told, logged::Log), Refusal> {
-    let (mut told, log) = logged::tell(fields, 0)?;
+fn tell(fields: &Fields<'_>, written: u64, names: &mut Names) -> Outcome {
+    let (mut told, log) = logged::tell(fields, 0, names)?;
     if told.time.is_none() {
         told.time = i64::try_from(written).ok().map(Time);
     }

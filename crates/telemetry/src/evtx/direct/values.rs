@@ -179,15 +179,14 @@ fn digit(value: u64) -> u8 {
 /// `{00112233-4455-6677-8899-aabbccddeeff}`.
 fn guid(bytes: &[u8], text: &mut Vec<u8>) -> Option<()> {
     let order = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
-    text.push(b'{');
-    for (place, at) in order.into_iter().enumerate() {
-        if matches!(place, 4 | 6 | 8 | 10) {
-            text.push(b'-');
-        }
+    let places = [1, 3, 5, 7, 10, 12, 15, 17, 20, 22, 25, 27, 29, 31, 33, 35];
+    let mut written = [b'-'; 38];
+    (written[0], written[37]) = (b'{', b'}');
+    for (at, place) in order.into_iter().zip(places) {
         let byte = u64::from(*bytes.get(at)?);
-        text.extend([digit(byte >> 4), digit(byte)]);
+        written[place..place + 2].copy_from_slice(&[digit(byte >> 4), digit(byte)]);
     }
-    text.push(b'}');
+    text.extend_from_slice(&written);
     Some(())
 }
 

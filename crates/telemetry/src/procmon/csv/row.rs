@@ -2,7 +2,7 @@
 
 use csv_core::ReadRecordResult;
 
-use super::super::{Birth, Operation, Raw, by_id, loaded, some};
+use super::super::{Birth, Operation, Raw, by_id, loaded, shared, some};
 use super::clock::Clock;
 use super::columns::{Column, Columns, name};
 use super::detail;
@@ -132,7 +132,7 @@ impl<'a> Fields<'a> {
             other => return Err((Reason::OtherKind, shown(other))),
         };
         let process = self.number(Column::Pid)?.ok_or((Reason::NoProcess, "no PID".to_owned()))?;
-        let image = some(self.text(Column::ImagePath)?.to_owned());
+        let image = shared(self.text(Column::ImagePath)?);
         let subject = Subject { process: Some(process), unique: None, image };
         let machine = None;
         let birth = |create| Birth { number, machine: None, time, create };
@@ -159,11 +159,7 @@ impl<'a> Fields<'a> {
         let child =
             detail::unsigned(text, "PID").ok_or((Reason::NoProcess, "no PID in Detail".to_owned()))?;
         Ok(ProcessCreate {
-            subject: Subject {
-                process: Some(child),
-                unique: None,
-                image: some(self.text(Column::Path)?.to_owned()),
-            },
+            subject: Subject { process: Some(child), unique: None, image: shared(self.text(Column::Path)?) },
             parent,
             creator: (None, self.number(Column::Tid)?),
             // The column holds the parent's.
@@ -176,7 +172,7 @@ impl<'a> Fields<'a> {
     fn start(&self, mut subject: Subject) -> Result<ProcessCreate, (Reason, String)> {
         let text = self.text(Column::Detail)?;
         let column = self.text(Column::CommandLine)?;
-        subject.image = subject.image.or(some(self.text(Column::Path)?.to_owned()));
+        subject.image = subject.image.or(shared(self.text(Column::Path)?));
         let parent = match detail::unsigned(text, "Parent PID") {
             Some(parent) => Some(parent),
             None => self.number(Column::ParentPid)?,

@@ -1,5 +1,7 @@
 //! The header: where everything is.
 
+use std::sync::Arc;
+
 use super::OpenError;
 use super::bytes::{u32_at, u64_at, utf16};
 
@@ -15,7 +17,7 @@ pub(super) struct Header {
     pub(super) version: u32,
     /// Bytes of an address.
     pub(super) pointer: usize,
-    pub(super) machine: String,
+    pub(super) machine: Arc<str>,
     pub(super) events: u32,
     /// Where the array of the events' offsets is.
     pub(super) offsets: u64,
@@ -37,7 +39,7 @@ impl Header {
         let header = Self {
             version,
             pointer: if word(0x8)? == 0 { 4 } else { 8 },
-            machine: utf16(bytes.get(0xC..0x2C).ok_or(OpenError::Truncated("header"))?),
+            machine: utf16(bytes.get(0xC..0x2C).ok_or(OpenError::Truncated("header"))?).into(),
             events: word(0x234)?,
             offsets: offset(0x248)?,
             processes: offset(0x250)?,

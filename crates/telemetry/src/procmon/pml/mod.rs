@@ -16,6 +16,7 @@ mod header;
 mod tables;
 
 use std::io::{self, Read, Seek};
+use std::sync::Arc;
 
 use self::bytes::{Bytes, u32_at};
 use self::event::{Create, DETAILS, FIXED, Fixed, Load, Start};
@@ -23,7 +24,7 @@ use self::header::Header;
 use self::tables::Tables;
 pub use self::tables::{Module, Process};
 use super::births::Births;
-use super::{Birth, Operation, Raw, by_id, loaded, some};
+use super::{Birth, Operation, Raw, by_id, loaded, shared, some};
 use crate::{ImageLoad, ProcessCreate, ProcessExit, Reason, Rejected, Subject, ThreadEvent, Told, What};
 
 /// Why a file is not read as a PML.
@@ -191,7 +192,7 @@ impl<R: Read + Seek> Reader<R> {
         let details = fixed.details.min(DETAILS) as usize;
         let at = offset + (FIXED + usize::from(fixed.stack) * self.header.pointer) as u64;
         let details = self.bytes.at(at, details).map_err(unreadable)?;
-        let (machine, time) = (Some(self.header.machine.clone()), fixed.time);
+        let (machine, time) = (Some(Arc::clone(&self.header.machine)), fixed.time);
         let thread = Some(fixed.thread);
         let what = match operation {
             Operation::ProcessCreate | Operation::ProcessDefined => {
@@ -243,7 +244,7 @@ fn create(details: Create, named: Subject, thread: Option<u32>) -> ProcessCreate
         subject: Subject {
             process: Some(child),
             unique: Some(index.to_string().as_str().into()),
-            image: some(details.path),
+            image: shared(&details.path),
         },
         parent,
         creator: (None, thread),

@@ -7,7 +7,7 @@ use std::io::{self, Read, Seek};
 
 use event::Time;
 
-use super::super::some;
+use super::super::{shared, some};
 use super::OpenError;
 use super::bytes::{Bytes, u32_at, u64_at, utf16};
 use super::header::Header;
@@ -117,7 +117,7 @@ impl Tables {
             subject: Subject {
                 process: Some(word(0x4)),
                 unique: Some(index.to_string().as_str().into()),
-                image: some(self.string(bytes, word(0x44))?),
+                image: shared(&self.string(bytes, word(0x44))?),
             },
             parent: word(0x8),
             command_line: some(self.string(bytes, word(0x48))?),
