@@ -3,13 +3,13 @@
 //! An entry is made by [`export_macro::export`] next to the routine itself. Import binding
 //! (`mm::sysload`), `MmGetSystemRoutineAddress` and `callboard exports` all read this table.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::LazyLock;
 
 use nt_abi::Since;
 
 use crate::Config;
+use crate::hash::HashMap;
 
 /// Every exported routine and variable, in no order.
 #[linkme::distributed_slice]

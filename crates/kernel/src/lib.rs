@@ -38,6 +38,7 @@ pub mod ex;
 pub mod export;
 pub mod flt;
 pub mod fsrtl;
+mod hash;
 pub mod io;
 pub mod ke;
 pub mod mm;

@@ -75,7 +75,10 @@ pub(crate) fn with_kernel<T>(config: Config, test: impl FnOnce(&'static Kernel, 
     let records: &'static Records = Box::leak(Box::default());
     let kernel = boot(config, records);
     kernel.adopt_this_thread();
-    test(kernel, records)
+    let result = test(kernel, records);
+    // Before the next test begins, which may have another one.
+    crate::ke::virtual_clock::choose(crate::Clock::Real);
+    result
 }
 
 /// Runs what must stop, and returns the stop.

@@ -23,7 +23,7 @@ mod memory;
 mod ring;
 mod spin;
 
-pub(crate) use futex::wait;
+pub(crate) use futex::{wait, wake};
 pub(crate) use lane::{Ask, InFlight, Lane, Waited};
 pub(crate) use layout::{
     LANES, MAX_RECORD, REPLY_BYTES, REQUEST_BYTES, STAGING, STAGING_BYTES, SYSTEM_LANE, TRANSFER_BYTES,

@@ -28,6 +28,9 @@ pub(crate) fn main(channel: Channel) -> ! {
         Ok(report) => {
             let host: &'static Host = Box::leak(Box::new(Host::new(channel, start.executive, report)));
             prepare_for_threads();
+            // What it takes to park is allocated now, and not while drivers are loaded: their addresses are to be the same in
+            // each run.
+            let _this = std::thread::current();
             if let Err(error) = host.start(0) {
                 channel.say(&format!(
                     "cannot start a thread in the driver host: {error}; raise the limit on threads"

@@ -1,14 +1,14 @@
 //! The worker of a lane: takes requests, calls the kernel, replies.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use event::{Event, wire};
 
 use super::main::exit;
 use super::recorder::{RECORDER, Recorder};
 use crate::channel::{
-    Channel, LANES, REPLY_BYTES, STAGING, STAGING_BYTES, Spin, TRANSFER_BYTES, transfer_at,
+    self, Channel, LANES, REPLY_BYTES, STAGING, STAGING_BYTES, Spin, TRANSFER_BYTES, transfer_at,
 };
 use crate::executive::{self, Executive, Failure, Which};
 use crate::protocol::{Place, Refusal, Reply, Request};
@@ -31,17 +31,33 @@ pub(super) struct Host {
     executive: OnceLock<&'static dyn Executive>,
     /// How many lanes have a worker.
     workers: AtomicUsize,
+    /// Futex: changes when a worker is ready for its first request. One is started at a time.
+    ready: AtomicU32,
 }
 
 impl Host {
     pub(super) fn new(channel: &'static Channel, which: Which, report: Report) -> Self {
-        Self { channel, which, report, executive: OnceLock::new(), workers: AtomicUsize::new(1) }
+        Self {
+            channel,
+            which,
+            report,
+            executive: OnceLock::new(),
+            workers: AtomicUsize::new(1),
+            ready: AtomicU32::new(0),
+        }
     }
 
-    /// Starts the worker of a lane.
+    /// Starts the worker of a lane, and waits until it is ready: what it allocates for itself is not to come between what
+    /// drivers allocate, so that addresses are the same in each run.
     pub(super) fn start(&'static self, lane: usize) -> std::io::Result<()> {
         let builder = std::thread::Builder::new().name(format!("lane-{lane}")).stack_size(STACK);
-        builder.spawn(move || run(self, lane)).map(drop)
+        let before = self.ready.load(Ordering::Acquire);
+        builder.spawn(move || run(self, lane))?;
+        // No channel: which side frees it is another one in each run.
+        while self.ready.load(Ordering::Acquire) == before {
+            channel::wait(&self.ready, before, None);
+        }
+        Ok(())
     }
 
     /// Starts the worker of the lane after `lane`, if there is one and nobody did.
@@ -182,6 +198,8 @@ fn run(host: &'static Host, lane: usize) -> ! {
     let mut buffer = vec![0; REPLY_BYTES];
     let mut first = true;
     let mut spin = Spin::for_requests();
+    host.ready.fetch_add(1, Ordering::AcqRel);
+    channel::wake(&host.ready);
     loop {
         let (at, length) = channel_lane.wait_request(&mut spin);
         if lane > 0 && first {

@@ -1,6 +1,5 @@
 //! Registering event providers.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use event::{Body, DriverId, Leak, LeakKind};
@@ -10,6 +9,7 @@ use nt_abi::{
     STATUS_INVALID_PARAMETER, STATUS_SUCCESS,
 };
 
+use crate::hash::HashMap;
 use crate::{Config, Kernel, io, kernel};
 
 /// A registered provider.

@@ -4,7 +4,7 @@
 //! its memory cannot damage what it will be judged by. Behind each allocation stands a pattern that
 //! tells whether that happened.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -15,6 +15,7 @@ use super::pool_meter::AllMeters;
 use super::pool_site::Site;
 use super::pool_special::{Special, Touched};
 use crate::config;
+use crate::hash::HashMap;
 
 /// Bytes of a page. Allocations of a page or more begin on one, as on NT.
 pub(crate) const PAGE: usize = 4096;

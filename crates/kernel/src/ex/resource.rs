@@ -3,7 +3,6 @@
 //! Who owns a resource is written down here, by its address; the fields that drivers and debuggers look at are kept
 //! true in the driver's memory.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,6 +11,7 @@ use export_macro::export;
 use machine::Irql;
 use nt_abi::{ERESOURCE, LIST_ENTRY, NTSTATUS, OWNER_ENTRY, ResourceOwnedExclusive, STATUS_SUCCESS};
 
+use crate::hash::HashMap;
 use crate::ke::blocked::{Lock, On, falls_asleep};
 use crate::ke::lock_order::{self, Kind};
 use crate::ke::{self, region};

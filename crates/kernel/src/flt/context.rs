@@ -2,7 +2,6 @@
 //!
 //! What is known of a context is kept apart from it, by its address, as with pool memory.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use event::DriverId;
@@ -15,6 +14,7 @@ use nt_abi::{
 use super::link::Key;
 use super::object::{ContextKind, Filter, behind};
 use crate::ex::pool::{Allocation, Kind, Tag};
+use crate::hash::HashMap;
 use crate::io::driver::as_driver;
 use crate::kernel;
 use crate::ob::Ref;

@@ -1,6 +1,5 @@
 //! File names: querying, counting and releasing them.
 
-use std::collections::HashMap;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,6 +15,7 @@ use nt_abi::{
 
 use super::parse;
 use crate::ex::pool::{Allocation, Kind, Tag};
+use crate::hash::HashMap;
 use crate::io::file::FILE_TYPE;
 use crate::ob::ledger::Ledger;
 use crate::ob::object::Object;

@@ -2,7 +2,6 @@
 //!
 //! No program runs against a bench, so no client connects by itself; `connect` is what one would cause.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use event::DriverId;
@@ -15,6 +14,7 @@ use nt_abi::{
 };
 
 use super::object::{Filter, behind};
+use crate::hash::HashMap;
 use crate::io::driver::as_driver;
 use crate::kernel;
 use crate::ob::Ref;

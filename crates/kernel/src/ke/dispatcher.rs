@@ -10,7 +10,7 @@
 //! a mutex are kept true. Who waits is written down here and not in the object's list: a driver
 //! that frees or overwrites what somebody waits for damages its own state, not the dispatcher's.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI16, AtomicI32, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,6 +18,8 @@ use nt_abi::{
     DISPATCHER_HEADER, EventSynchronizationObject, KMUTANT, LIST_ENTRY, MutantObject, QueueObject,
     SemaphoreObject, TimerSynchronizationObject,
 };
+
+use crate::hash::HashMap;
 
 /// What the address of an object is written as.
 pub(crate) type Object = usize;

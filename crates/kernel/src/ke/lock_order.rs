@@ -6,12 +6,12 @@
 //! "two routines that remove each other" (R-RM-07).
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::ex::pool_site::Site;
+use crate::hash::{HashMap, HashSet};
 use crate::{Kernel, kernel, rule};
 
 /// How many edges are kept; the order of locks beyond that is not looked at.
@@ -254,7 +254,7 @@ impl LockOrder {
 impl Graph {
     /// The edge that arrives at `from` on a way from `to`, where each on the way really has to wait for the next.
     fn way_back(&self, from: Held, to: Held) -> Option<Edge> {
-        let mut seen = HashSet::new();
+        let mut seen = HashSet::default();
         let mut open = vec![to];
         while let Some(here) = open.pop() {
             if !seen.insert(here.address) {

@@ -1,6 +1,6 @@
 //! Timers, and the thread that they and the DPCs of nobody in particular run on.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use nt_abi::{KDPC, KTIMER, TimerNotificationObject};
 use super::apc::address_of;
 use super::dispatcher::{self, state};
 use super::{dpc, wait};
+use crate::hash::HashMap;
 use crate::{Kernel, io, kernel};
 
 /// `Inserted` in the header of a timer that is set.

@@ -1,12 +1,12 @@
 //! The network module registrar: NETIO.SYS. Providers register; no client of one is ever there to be attached.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use event::{Body, DriverId, Leak, LeakKind};
 use export_macro::export;
 use nt_abi::{NTSTATUS, STATUS_INVALID_HANDLE, STATUS_INVALID_PARAMETER, STATUS_PENDING, STATUS_SUCCESS};
 
+use crate::hash::HashMap;
 use crate::{Config, Kernel, io, kernel};
 
 /// Where a provider's registration is.

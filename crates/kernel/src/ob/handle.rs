@@ -3,7 +3,7 @@
 //! As on NT the System process's table is the kernel's: a handle that is made there names the same entry with
 //! and without the bits that mark a kernel handle.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use event::{DriverId, Leak, LeakKind, ProcessId};
@@ -15,6 +15,7 @@ use nt_abi::{
 use super::object::{self, Object};
 use super::{ObjectType, Ref};
 use crate::Kernel;
+use crate::hash::HashMap;
 use crate::ps::process::PROCESS_TYPE;
 use crate::ps::thread::THREAD_TYPE;
 

@@ -7,7 +7,7 @@
 //! Only calls of drivers write here. An object says itself whether it is in the ledger, so that the end of one that is
 //! not costs nothing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use event::{Body, DriverId, Leak, LeakKind};
@@ -16,6 +16,7 @@ use super::object::{self, Object};
 use super::{ObjectType, Ref};
 use crate::Kernel;
 use crate::ex::pool_site::Site;
+use crate::hash::HashMap;
 use crate::ps::process::{Eprocess, PROCESS_TYPE};
 use crate::ps::thread::{Ethread, THREAD_TYPE};
 
@@ -189,7 +190,7 @@ unsafe fn see(address: usize) -> Option<Seen> {
 
 /// Says which references an unloaded driver has not given back, for each place where it took some.
 pub(crate) fn report(kernel: &Kernel, driver: DriverId) {
-    let mut seen = HashMap::new();
+    let mut seen = HashMap::default();
     let left = kernel.ob.ledger.take_of(driver, |address| {
         // SAFETY: what is in the ledger is referenced, and the ledger is locked while it is looked at.
         seen.extend(unsafe { see(address) }.map(|seen| (address, seen)));

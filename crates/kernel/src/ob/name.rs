@@ -1,6 +1,6 @@
 //! The name space: directories of named objects, symbolic links, and how a path is followed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,6 +12,8 @@ use nt_abi::{
 
 use super::object::{self, Object};
 use super::{ObjectType, Ref};
+
+use crate::hash::HashMap;
 
 /// The type of directories.
 pub static DIRECTORY_TYPE: ObjectType =

@@ -2,7 +2,6 @@
 
 pub mod request;
 
-use std::collections::HashMap;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,6 +10,7 @@ use export_macro::export;
 use nt_abi::{DEVICE_OBJECT, GUID, IRP, NTSTATUS, STATUS_INVALID_PARAMETER, STATUS_SUCCESS};
 
 use self::request::Powers;
+use crate::hash::HashMap;
 use crate::io::driver::as_driver;
 use crate::{Config, Kernel, io, kernel};
 

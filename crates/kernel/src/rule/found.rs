@@ -1,12 +1,12 @@
 //! What was found already: a rule that is broken ten thousand times at one place is one finding.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use event::{DriverId, Frame, Level};
 
 use super::Rule;
 use crate::Kernel;
+use crate::hash::HashMap;
 
 /// How many frames tell two places apart: enough for a helper routine that is called from several places.
 const FRAMES: usize = 4;

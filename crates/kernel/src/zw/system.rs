@@ -1,7 +1,5 @@
 //! `ZwQuerySystemInformation`.
 
-use std::collections::HashMap;
-
 use export_macro::export;
 use nt_abi::{
     CLIENT_ID, NTSTATUS, RTL_PROCESS_MODULE_INFORMATION, STATUS_INFO_LENGTH_MISMATCH,
@@ -10,6 +8,7 @@ use nt_abi::{
 };
 
 use super::process::bytes;
+use crate::hash::HashMap;
 use crate::ob::Ref;
 use crate::ob::name::units;
 use crate::ps::process::{Eprocess, PROCESS_TYPE};
@@ -93,7 +92,7 @@ fn process_entry(kernel: &Kernel, process: &Eprocess, threads: &[&Ref<Ethread>],
 /// Every process with its threads, as it is to be at `address`.
 fn processes(kernel: &Kernel, address: usize) -> Vec<u8> {
     let threads = kernel.ps.cid.all::<Ethread>(&THREAD_TYPE);
-    let mut by_process: HashMap<u32, Vec<&Ref<Ethread>>> = HashMap::new();
+    let mut by_process: HashMap<u32, Vec<&Ref<Ethread>>> = HashMap::default();
     for thread in &threads {
         by_process.entry(thread.process.id.0).or_default().push(thread);
     }
