@@ -33,6 +33,8 @@ fn sleepers() -> MutexGuard<'static, Vec<Sleeper>> {
 
 /// Begins to count, from nobody. `idle` is called by the last thread right before it sleeps.
 pub fn start(idle: fn()) {
+    // Now, so that it is the same thread in each run that allocates: addresses are to be the same too.
+    sleepers().reserve(64);
     *IDLE.lock().unwrap_or_else(PoisonError::into_inner) = Some(idle);
     THREADS.store(0, Ordering::SeqCst);
     COUNTING.store(true, Ordering::SeqCst);
