@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::Value;
 
@@ -153,29 +152,6 @@ fn a_driver_that_stops_the_machine_stops_the_replay() {
     assert!(stopped.said.contains("; 14 told to nobody, as the machine had stopped"), "{}", stopped.said);
     assert!(!stopped.said.contains("of refused processes"), "{}", stopped.said);
     assert!(stopped.said.contains("read 10 = accepted 9"), "{}", stopped.said);
-}
-
-#[test]
-fn a_stop_is_the_same_again_with_its_registers() {
-    if !lays_out_memory() {
-        return eprintln!("SKIPPED: this machine lays the memory of each process out anew");
-    }
-    let (_directory, path) = file(&day("HOST"));
-    let bsod = driver("bsod");
-    let stop = || {
-        let arguments =
-            ["replay", &path, "--driver", bsod.to_str().unwrap(), "--set", "Mode=null-read-at-create"];
-        let stopped = ran(&[&arguments[..], &["--format", "ndjson"]].concat());
-        assert_eq!(stopped.count("stop"), 1, "{}", stopped.said);
-        stopped.out
-    };
-    let first = stop();
-    (0..3).for_each(|_| assert_eq!(stop(), first));
-}
-
-/// Whether processes may have the same layout of memory in each run.
-fn lays_out_memory() -> bool {
-    Command::new("setarch").args(["-R", "true"]).status().is_ok_and(|status| status.success())
 }
 
 #[test]

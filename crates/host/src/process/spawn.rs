@@ -102,7 +102,7 @@ pub(crate) struct How {
 /// the old layout begins at a third of user space.
 fn layout(fixed: bool) -> libc::c_ulong {
     let flags = libc::ADDR_COMPAT_LAYOUT | if fixed { libc::ADDR_NO_RANDOMIZE } else { 0 };
-    flags as libc::c_ulong
+    libc::c_ulong::from(flags.cast_unsigned())
 }
 
 /// Starts a host on a channel.

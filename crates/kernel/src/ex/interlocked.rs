@@ -154,7 +154,7 @@ pub unsafe extern "win64" fn ExInterlockedAddLargeInteger(
 /// Makes an identifier that nobody else has: random, of version 4. Source: DDI; RFC 9562.
 #[export(irql == PASSIVE)]
 pub unsafe extern "win64" fn ExUuidCreate(uuid: *mut GUID) -> NTSTATUS {
-    let [first, second] = [(); 2].map(|()| machine::platform().random_u64().to_le_bytes());
+    let [first, second] = [(); 2].map(|()| crate::ke::virtual_clock::random_u64().to_le_bytes());
     let [a, b, c, d, e, f, g, h] = first;
     let mut rest = second;
     // The variant of the RFC, and the version.

@@ -71,7 +71,7 @@ pub(crate) fn load(
     };
     let options = MapOptions {
         placement: Placement::At(FIRST_BASE + id.0 as usize * STRIDE),
-        security_cookie: Some(machine::platform().random_u64()),
+        security_cookie: Some(crate::ke::virtual_clock::random_u64()),
     };
     let image = match file.map(&options, &mut resolver) {
         // The place is taken, on a system with another layout: any other will do.
