@@ -158,7 +158,7 @@ impl<'a> LiveBench<'a> {
 
     /// Hands over what was left for a time at which the drivers have something to do.
     fn hand_over_late(&mut self) {
-        if std::mem::take(&mut self.late) {
+        if self.late {
             self.hand_over(Bench::hand_over_pulled);
         }
     }
@@ -230,30 +230,14 @@ impl<'a> LiveBench<'a> {
         }
         self.write_recording(|recording| batch.iter().try_for_each(|event| recording.push(event)));
     }
-
-    fn told(&mut self, delivery: host::Delivery) -> Delivery {
-        let delivery = match delivery {
-            host::Delivery::Done(done) => Delivery::Done(Reply {
-                refused: done.refused.map(|refused| Refusal {
-                    process: refused.process,
-                    status: refused.status,
-                    driver: refused.driver,
-                }),
-                events: done.events,
-            }),
-            host::Delivery::Pending(ticket) => Delivery::Pending(Ticket(ticket.0)),
-            host::Delivery::Gone => Delivery::Gone,
-        };
-        self.drain();
-        delivery
-    }
 }
 
 impl Recipient for LiveBench<'_> {
     fn deliver(&mut self, batch: &[Event<'_>]) -> Delivery {
         self.note(batch);
         let delivery = self.parts.bench().deliver(batch);
-        self.told(delivery)
+        self.drain();
+        in_source(delivery)
     }
 
     fn begin(&mut self, batch: &Arc<Vec<Event<'static>>>) -> Delivery {
@@ -261,10 +245,10 @@ impl Recipient for LiveBench<'_> {
         let begun = self.parts.bench().begin_delivery(batch);
         self.hand_over_late();
         self.told = 0;
-        match begun {
-            host::Delivery::Pending(ticket) => Delivery::Pending(Ticket(ticket.0)),
-            delivery => self.told(delivery),
+        if !matches!(begun, host::Delivery::Pending(_)) {
+            self.drain();
         }
+        in_source(begun)
     }
 
     fn done(&mut self, ticket: Ticket) -> Delivery {
@@ -274,10 +258,10 @@ impl Recipient for LiveBench<'_> {
             host::Delivery::Done(done) if done.refused.is_none() && !done.terminated => {
                 self.parts.bench().pull();
                 (self.late, self.fetched) = (true, true);
-                Delivery::Done(Reply { refused: None, events: done.events })
             }
-            delivery => self.told(delivery),
+            _ => self.drain(),
         }
+        in_source(delivery)
     }
 
     fn told(&mut self) -> usize {
@@ -288,9 +272,9 @@ impl Recipient for LiveBench<'_> {
         let finished = self.parts.bench().finished(wait);
         if finished.is_none() {
             self.write_recording(Writer::tick);
-            self.drain();
         }
-        finished.map(|(ticket, delivery)| (Ticket(ticket.0), self.told(delivery)))
+        self.drain();
+        finished.map(|(ticket, delivery)| (Ticket(ticket.0), in_source(delivery)))
     }
 
     fn pauses(&mut self, time: Duration) -> bool {
@@ -318,6 +302,22 @@ impl Recipient for LiveBench<'_> {
         }
         self.fetched = false;
         std::mem::take(&mut self.terminated)
+    }
+}
+
+/// What a host says of a delivery, in the words of sources.
+fn in_source(delivery: host::Delivery) -> Delivery {
+    match delivery {
+        host::Delivery::Done(done) => Delivery::Done(Reply {
+            refused: done.refused.map(|refused| Refusal {
+                process: refused.process,
+                status: refused.status,
+                driver: refused.driver,
+            }),
+            events: done.events,
+        }),
+        host::Delivery::Pending(ticket) => Delivery::Pending(Ticket(ticket.0)),
+        host::Delivery::Gone => Delivery::Gone,
     }
 }
 

@@ -225,7 +225,8 @@ impl Distribution<'_> {
                 let waiting = machine(&mut self.machines, self.stage, passed.machine, passed.name);
                 self.pending -= waiting.events.len();
                 waiting.push(self.stage)?;
-                waiting.lane.push(passed.events, &self.stage.store).map_err(|error| temporary(&error))?;
+                waiting.events = passed.events;
+                waiting.push(self.stage)?;
                 self.look()
             }
             Some(Step::Rejected(_)) => Ok(()),
