@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -44,8 +44,11 @@ fn long_day() -> Vec<String> {
         .collect()
 }
 
+/// A replay that goes on, the rest of its records, and those that were read.
+type Replaying = (Child, BufReader<ChildStdout>, Vec<String>);
+
 /// A replay as fast as it happened, of which the records are read as they come: this many of them.
-fn replaying(path: &str, lines: usize) -> (Child, BufReader<std::process::ChildStdout>, Vec<String>) {
+fn replaying(path: &str, lines: usize) -> Replaying {
     let arguments = ["replay", path, "--format", "ndjson", "--speed", "5"];
     let mut child =
         callboard().args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -59,25 +62,23 @@ fn replaying(path: &str, lines: usize) -> (Child, BufReader<std::process::ChildS
     (child, out, text)
 }
 
-fn records(text: &[String]) -> Vec<Value> {
-    text.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+/// How a replay ends: its exit code, what it says, and all its records.
+fn ended((child, out, mut text): Replaying) -> (Option<i32>, String, Vec<Value>) {
+    text.extend(out.lines().map(Result::unwrap));
+    let ended = child.wait_with_output().unwrap();
+    let records = text.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    (ended.status.code(), String::from_utf8(ended.stderr).unwrap(), records)
 }
 
 #[test]
 fn a_replay_whose_host_is_killed_says_so_and_what_nobody_was_told_of() {
     let (_directory, path) = file(&long_day());
-    let (child, mut out, mut text) = replaying(&path, 100);
-    let hosts = children(child.id());
+    let replay = replaying(&path, 100);
+    let hosts = children(replay.0.id());
     assert!(!hosts.is_empty(), "a host");
     hosts.into_iter().for_each(kill);
-    let mut line = String::new();
-    while out.read_line(&mut line).unwrap() > 0 {
-        text.push(std::mem::take(&mut line));
-    }
-    let ended = child.wait_with_output().unwrap();
-    let said = String::from_utf8(ended.stderr).unwrap();
-    assert_eq!(ended.status.code(), Some(120), "{said}");
-    let records = records(&text);
+    let (code, said, records) = ended(replay);
+    assert_eq!(code, Some(120), "{said}");
     let stop = records.iter().find(|record| record["type"] == "stop").expect("a stop");
     assert_eq!(stop["kind"], "host_died", "{stop}");
     assert!(stop["time"].as_str().unwrap().starts_with("2024-05-01T10:"), "by the recording's clock: {stop}");
@@ -186,16 +187,10 @@ fn interrupt(process: u32) {
 #[test]
 fn a_replay_that_is_interrupted_ends_well_and_is_summed_up() {
     let (_directory, path) = file(&long_day());
-    let (child, mut out, mut text) = replaying(&path, 100);
-    interrupt(child.id());
-    let mut line = String::new();
-    while out.read_line(&mut line).unwrap() > 0 {
-        text.push(std::mem::take(&mut line));
-    }
-    let ended = child.wait_with_output().unwrap();
-    let said = String::from_utf8(ended.stderr).unwrap();
-    assert_eq!(ended.status.code(), Some(130), "{said}");
-    let records = records(&text);
+    let replay = replaying(&path, 100);
+    interrupt(replay.0.id());
+    let (code, said, records) = ended(replay);
+    assert_eq!(code, Some(130), "{said}");
     let of = |kind: &str| records.iter().filter(|record| record["type"] == kind).count();
     assert_eq!((of("end"), of("stop")), (1, 0), "{said}");
     assert!(of("process_create") < 500, "it is not at its end");

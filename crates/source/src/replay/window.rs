@@ -295,6 +295,7 @@ mod tests {
         assert_eq!(rest(&mut window), [(1, 1), (2, 2)]);
         assert!(window.by_key.is_empty());
     }
+
     /// What a window does, by sorting all that waits each time: times, numbers and processes.
     #[derive(Default)]
     struct Sorted {
