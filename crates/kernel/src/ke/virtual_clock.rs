@@ -11,7 +11,7 @@
 //! no thread of the kernel runs, the clock goes to the next such moment by itself. Between requests it stands.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use machine::platform::Now;
 
 use super::dispatcher::Waiter;
 use crate::io::irp::{HOPELESS, UNDER_WAY};
+use crate::stress::Dice;
 use crate::{Clock, Kernel, kernel};
 
 /// How long the machine was up when a virtual clock starts: one minute, in nanoseconds.
@@ -62,7 +63,7 @@ pub(crate) fn choose(clock: Clock) {
             waits().by_time.clear();
             hopeful().clear();
             READY.store(0, Ordering::SeqCst);
-            DRAWN.store(0, Ordering::SeqCst);
+            *chance() = Dice::new(start.0.cast_unsigned());
             REQUESTS.store(0, Ordering::SeqCst);
             START.store(start.0, Ordering::SeqCst);
             NOW.store(start.0, Ordering::SeqCst);
@@ -125,22 +126,17 @@ pub(crate) fn is_on() -> bool {
     ON.load(Ordering::Relaxed)
 }
 
-/// How many random numbers were drawn under a virtual clock.
-static DRAWN: AtomicU64 = AtomicU64::new(0);
+/// Chance under a virtual clock.
+static CHANCE: Mutex<Dice> = Mutex::new(Dice::new(0));
+
+fn chance() -> MutexGuard<'static, Dice> {
+    CHANCE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A random number. Where time is made up so is chance, from the moment at which it began: what drivers are given is the
 /// same in each run.
 pub(crate) fn random_u64() -> u64 {
-    if !is_on() {
-        return machine::platform().random_u64();
-    }
-    // SplitMix64.
-    let drawn = DRAWN.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-    let state =
-        START.load(Ordering::Relaxed).cast_unsigned().wrapping_add(drawn.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    mixed ^ (mixed >> 31)
+    if is_on() { chance().next() } else { machine::platform().random_u64() }
 }
 
 /// What the clock says.
@@ -380,10 +376,10 @@ mod tests {
             // SAFETY: it only keeps the processor busy.
             unsafe { crate::ke::clock::KeStallExecutionProcessor(50) };
             assert_eq!(super::super::time::now(), Time(1_000_500), "a busy processor lets time pass");
-            let chance = [random_u64(), random_u64()];
-            assert_ne!(chance[0], chance[1]);
+            let drawn = [random_u64(), random_u64()];
+            assert_ne!(drawn[0], drawn[1]);
             choose(Clock::Virtual { start: Time(1_000_000) });
-            assert_eq!([random_u64(), random_u64()], chance, "chance is made up too");
+            assert_eq!([random_u64(), random_u64()], drawn, "chance is made up too");
             let kernel = kernel();
             assert_eq!(kernel.advance_clock(Time(2_000_000)), Time(2_000_000));
             assert_eq!(kernel.advance_clock(Time(1)), Time(2_000_000), "it never goes back");

@@ -26,13 +26,13 @@ mod schedule;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use dice::Dice;
 use machine::Platform as _;
 use schedule::{Kind, Scheduler};
 
 use crate::Kernel;
 
 pub(crate) use call::{Returning, hooked};
+pub(crate) use dice::Dice;
 
 /// Processors that live synthetic processes.
 const PROCESSORS: u32 = 2;
